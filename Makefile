@@ -1,0 +1,124 @@
+# `make test` is all that a fresh clone needs. Everything is installed below this folder.
+
+# The Python to use; the first good one if empty. Another Python gets an environment of its own.
+PYTHON ?=
+ifndef VENV
+VENV := .venv$(if $(strip $(PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+endif
+# Test processes; races start more of their own.
+JOBS ?= 2
+PYTEST_ARGS ?=
+# `make lock UV_ARGS=--upgrade` takes newer versions.
+UV_ARGS ?=
+EXTRAS := test,dev,demo
+LOWEST_EXTRAS := test,demo
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+UV := .cache/lock/bin/uv
+# Nothing may be fetched but packages: uv would download Pythons, too.
+export UV_PYTHON_DOWNLOADS := never
+
+# $(call find_python,CANDIDATES,TEST,SENTENCE): the first that runs and passes the test, as $$python.
+define find_python
+python=; \
+for candidate in $(1); do \
+    if "$$candidate" -c 'import ensurepip, sys, venv; sys.exit(not ($(2)))' 2>/dev/null; then \
+        python=$$candidate; break; \
+    fi; \
+done; \
+if [ -z "$$python" ]; then echo "$(3)" >&2; exit 1; fi
+endef
+PYTHONS = $(or $(strip $(PYTHON)),python3 python3.13 python3.12 python3.11 python3.10 python)
+NO_PYTHON := No Python 3.10 or newer with its venv module was found: install one \
+(Debian: apt-get install python3 python3-venv) or name it, as in make PYTHON=/path/to/python3.
+PYTHON310 ?= python3.10 $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python)
+NO_PYTHON310 := No Python 3.10 was found to test the lowest versions with: install one or name it, \
+as in make test-lowest PYTHON310=/path/to/python3.10.
+
+.PHONY: help venv demo test test-fast test-lowest lint types bench chaos lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+venv: $(VENV)/.installed ## make the environment $(VENV) from requirements/ci.txt
+
+# The stamp is written last: a build that was interrupted is done again.
+$(VENV)/.installed: pyproject.toml requirements/ci.txt
+	@$(call find_python,$(PYTHONS),sys.version_info >= (3$(,) 10),$(NO_PYTHON)); \
+	if ! $(BIN)/python -c '' 2>/dev/null; then \
+	    echo "Making $(VENV) with $$("$$python" --version)"; "$$python" -m venv --clear $(VENV); \
+	fi
+	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS)]' || \
+	    { echo "If pyproject.toml asks for other versions than requirements/ci.txt: make lock" >&2; exit 1; }
+	@touch $@
+
+, := ,
+
+# The chaos tests measure time and kill processes: they run after the others, one by one.
+test: venv ## run the whole suite
+	@status=0; \
+	$(PYTEST) -n $(JOBS) --dist loadgroup --ignore=tests/chaos || status=$$?; \
+	if compgen -G 'tests/chaos/test_*.py' >/dev/null; then \
+	    $(PYTEST) tests/chaos || status=$$?; \
+	fi; \
+	exit $$status
+
+test-fast: venv ## run the unit tests, stop at the first failure
+	@$(PYTEST) -n $(JOBS) -x -q tests/unit
+
+chaos: venv ## run the tests that kill, stop and cut off workers
+	@$(PYTEST) tests/chaos
+
+bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
+	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
+
+lint: venv ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run $(BIN)/ruff format" >&2; exit 1; }
+
+types: venv ## check the types
+	@$(BIN)/mypy
+
+lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
+	@$(UV) pip compile --quiet pyproject.toml $(addprefix --extra ,$(subst $(,), ,$(EXTRAS))) \
+	    --universal --python-version 3.10 --no-annotate --custom-compile-command 'make lock' \
+	    $(strip $(UV_ARGS)) --output-file requirements/ci.txt
+	@$(UV) pip compile --quiet pyproject.toml $(addprefix --extra ,$(subst $(,), ,$(LOWEST_EXTRAS))) \
+	    --resolution lowest-direct --python-version 3.10 --no-annotate \
+	    --custom-compile-command 'make lock' --upgrade --output-file requirements/lowest.txt
+
+$(UV):
+	@$(call find_python,$(PYTHONS),sys.version_info >= (3$(,) 10),$(NO_PYTHON)); \
+	"$$python" -m venv --clear .cache/lock
+	@.cache/lock/bin/python $(PIP) 'uv>=0.9'
+
+# The lower bounds of pyproject.toml are a promise: this keeps it.
+test-lowest: .venv-lowest/.installed ## run unit and contract tests on Python 3.10 with the lowest versions
+	@.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) -n $(JOBS) --dist loadgroup tests/unit tests/contract
+
+.venv-lowest/.installed: pyproject.toml requirements/lowest.txt
+	@$(call find_python,$(PYTHON310),sys.version_info[:2] == (3$(,) 10),$(NO_PYTHON310)); \
+	"$$python" -m venv --clear .venv-lowest
+	@.venv-lowest/bin/python $(PIP) -r requirements/lowest.txt -e '.[$(LOWEST_EXTRAS)]'
+	@touch $@
+
+demo: orion-demo/venv/.installed ## hunt with four workers in ./orion-demo, under a minute
+	@PATH="$(CURDIR)/orion-demo/venv/bin:$$PATH" examples/demo/run.sh orion-demo
+
+orion-demo/venv/.installed: pyproject.toml $(shell find orion_k8s -name '*.py')
+	@$(call find_python,$(PYTHONS),sys.version_info >= (3$(,) 10),$(NO_PYTHON)); \
+	echo "Installing orion-k8s and scikit-learn into orion-demo/venv"; \
+	"$$python" -m venv --clear orion-demo/venv
+	@orion-demo/venv/bin/python $(PIP) '.[demo]'
+	@touch $@
+
+clean: ## remove all that was made here
+	rm -rf .venv .venv-* .cache orion-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

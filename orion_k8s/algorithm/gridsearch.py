@@ -1,0 +1,59 @@
+"""Grid search: every combination of evenly spaced levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orion_k8s.algorithm.cells import Cells
+from orion_k8s.algorithm.sequence import FixedSequence
+from orion_k8s.errors import ConfigurationError
+from orion_k8s.space import Space
+
+
+class GridSearch(FixedSequence):
+    """Grid search, in the order of the cells: the last dimension runs fastest.
+
+    Args:
+        space: the search space.
+        seed: not used; the grid has no chance in it.
+        n_values: levels a dimension, for all dimensions or by name. Levels are evenly spaced in the scale of the
+            prior (a loguniform one on a log scale). A dimension with fewer values than that is taken whole.
+    """
+
+    name: ClassVar[str] = "gridsearch"
+
+    def __init__(self, space: Space, seed: int, n_values: int | Mapping[str, int] = 100) -> None:
+        super().__init__(space, seed)
+        self._n_values = n_values
+        by_name = n_values if isinstance(n_values, Mapping) else dict.fromkeys(space, n_values)
+        for name, value in by_name.items():
+            if name not in space:
+                raise ConfigurationError(
+                    f"gridsearch: n_values names the dimension '{name}', which the space does not have."
+                )
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(
+                    f"gridsearch: n_values must be a whole number of at least 1, not {value!r}."
+                )
+        self._cells = Cells(
+            [
+                levels
+                for dimension in space.dimensions
+                if dimension.size
+                for levels in [dimension.grid(by_name.get(dimension.name, 100))] * dimension.size
+            ]
+        )
+
+    def draw(self, start: int, count: int) -> NDArray[np.float64]:
+        """Return the points of some cells; none beyond the last cell."""
+        return self._cells.points(range(start, min(start + count, self._cells.count)))
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The number of levels."""
+        n_values = self._n_values
+        return {"n_values": n_values if isinstance(n_values, int) else dict(n_values)}

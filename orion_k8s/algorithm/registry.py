@@ -1,0 +1,100 @@
+"""Algorithms by name: ours, and those that other packages register under `orion_k8s.algorithm`."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from orion_k8s.algorithm.base import Algorithm
+from orion_k8s.errors import ConfigurationError
+from orion_k8s.space import Space
+
+GROUP = "orion_k8s.algorithm"
+
+_OURS = {
+    "random": "orion_k8s.algorithm.random:Random",
+    "gridsearch": "orion_k8s.algorithm.gridsearch:GridSearch",
+    "sobol": "orion_k8s.algorithm.sobol:Sobol",
+}
+"""Found without a search through the installed packages, which takes longer than all the rest."""
+
+DEFAULT = "random"
+
+
+def normalise(algorithm: str | Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Return an algorithm as it is written in configuration, as {name: parameters}.
+
+    Accepts "random", {"random": {"seed": 1}}, {"of_type": "random", "seed": 1} and None.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+    if algorithm is None:
+        return {DEFAULT: {}}
+    if isinstance(algorithm, str):
+        return {algorithm.lower(): {}}
+    if isinstance(algorithm, Mapping):
+        if "of_type" in algorithm:
+            rest = {key: value for key, value in algorithm.items() if key != "of_type"}
+            return {str(algorithm["of_type"]).lower(): rest}
+        if len(algorithm) == 1:
+            name, parameters = next(iter(algorithm.items()))
+            if parameters is None or isinstance(parameters, Mapping):
+                return {str(name).lower(): dict(parameters or {})}
+    raise ConfigurationError(
+        "The algorithm must be a name, or one name with a mapping of its parameters, "
+        f"such as {{'random': {{'seed': 1}}}}; got {algorithm!r}."
+    )
+
+
+def names() -> list[str]:
+    """Return the names of all algorithms that are installed."""
+    return sorted({*_OURS, *(point.name for point in entry_points(group=GROUP))})
+
+
+def find(name: str) -> type[Algorithm]:
+    """Return the class of that name.
+
+    Raises:
+        ConfigurationError: there is none; the nearest name is suggested.
+    """
+    if name in _OURS:
+        module, _, attribute = _OURS[name].partition(":")
+        found = getattr(import_module(module), attribute)
+    else:
+        points = [point for point in entry_points(group=GROUP) if point.name.lower() == name]
+        if not points:
+            near = difflib.get_close_matches(name, names(), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names())}."
+            raise ConfigurationError(f"Unknown algorithm '{name}': {hint}")
+        found = points[0].load()
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        raise ConfigurationError(f"The algorithm '{name}' is not a subclass of Algorithm.")
+    return found
+
+
+def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: int) -> Algorithm:
+    """Return the algorithm of a configuration as `normalise` gives it.
+
+    Args:
+        configuration: {name: parameters}; the parameter `seed`, if any, has gone into `seed` already.
+        space: the search space.
+        seed: of the experiment.
+
+    Raises:
+        ConfigurationError: unknown name or parameter, or a value that does not fit.
+    """
+    name, parameters = next(iter(configuration.items()))
+    found = find(name)
+    known = [key for key in inspect.signature(found).parameters if key not in ("space", "seed")]
+    arguments = {key: value for key, value in parameters.items() if key != "seed"}
+    for key in arguments:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it takes: {', '.join([*known, 'seed'])}."
+            raise ConfigurationError(f"The algorithm '{name}' has no parameter '{key}': {hint}")
+    return found(space, seed, **arguments)

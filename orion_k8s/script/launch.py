@@ -1,0 +1,69 @@
+"""From a command and a trial to a run that an executor can be given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from orion_k8s.script.parsing import Command
+from orion_k8s.script.program import GRACE_S, INTERRUPT_CODE, ProgramRun
+from orion_k8s.trial import ExperimentRecord
+
+
+def trial_folder(working_dir: str, trial: str) -> str:
+    """Return the folder that all attempts of a trial share."""
+    return os.path.join(os.path.abspath(working_dir), trial)
+
+
+def prepare_run(
+    command: Command,
+    params: Mapping[str, Any],
+    *,
+    experiment: ExperimentRecord,
+    working_dir: str,
+    trial: str,
+    hash_params: str,
+    attempt: int,
+    interrupt_code: int = INTERRUPT_CODE,
+    grace_s: float = GRACE_S,
+) -> ProgramRun:
+    """Make the folder of an attempt and return the run of its program.
+
+    Args:
+        command: of the experiment.
+        params: name → value of the trial.
+        experiment: its id, name and version are told to the program.
+        working_dir: of the experiment.
+        trial: its id.
+        hash_params: what `{trial.hash_params}` stands for.
+        attempt: 1, 2, …
+        interrupt_code: the exit code that means "run me again".
+        grace_s: seconds between SIGTERM and SIGKILL.
+    """
+    folder = trial_folder(working_dir, trial)
+    attempt_folder = os.path.join(folder, f"attempt-{attempt}")
+    os.makedirs(attempt_folder, exist_ok=True)
+    variables = {
+        "trial.id": trial,
+        "trial.working_dir": folder,
+        "trial.hash_params": hash_params,
+        "exp.name": experiment.name,
+        "exp.version": experiment.version,
+        "exp.working_dir": os.path.abspath(working_dir),
+    }
+    return ProgramRun(
+        argv=command.render(params, attempt_folder, variables),
+        folder=attempt_folder,
+        environment={
+            "ORION_EXPERIMENT_ID": experiment.id,
+            "ORION_EXPERIMENT_NAME": experiment.name,
+            "ORION_EXPERIMENT_VERSION": str(experiment.version),
+            "ORION_TRIAL_ID": trial,
+            "ORION_WORKING_DIR": folder,
+            "ORION_TRIAL_ATTEMPT": str(attempt),
+        },
+        cwd=os.getcwd(),
+        interrupt_code=interrupt_code,
+        grace_s=grace_s,
+    )

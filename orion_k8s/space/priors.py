@@ -1,0 +1,282 @@
+"""The prior language: text → dimension."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from orion_k8s.errors import InvalidParams, InvalidPrior
+from orion_k8s.space.categorical import Categorical
+from orion_k8s.space.dimension import NO_DEFAULT, Dimension
+from orion_k8s.space.fidelity import Fidelity
+from orion_k8s.space.integer import Integer
+from orion_k8s.space.integer_laws import IntegerLaw, Rounded, UniformInteger
+from orion_k8s.space.laws import Law, LogUniform, Normal, Uniform, require_order
+from orion_k8s.space.literals import Call, Pairs, read_call
+from orion_k8s.space.plain import Problem, integer, is_number, real, shown
+from orion_k8s.space.precision import MAX_PRECISION
+from orion_k8s.space.real import DEFAULT_PRECISION, Real
+
+MAX_SIZE = 10_000
+"""The most values that one dimension with a shape may hold."""
+
+_COMMON = ("shape", "default_value")
+_NUMERIC = ("discrete", "precision", "low", "high")
+
+
+def parse_prior(text: str, name: str = "") -> Dimension:
+    """Return the dimension that a prior describes.
+
+    `uniform(low, high, discrete=True)` are the integers from low to high, both included, and so is
+    `loguniform(…, discrete=True)`; `randint(low, high)` leaves high out.
+
+    Args:
+        text: for instance "loguniform(1e-5, 1)".
+        name: of the dimension.
+
+    Raises:
+        InvalidPrior: the text is not valid; the message says why and what to do.
+    """
+    of = f" of {name}" if name else ""
+    if not isinstance(text, str):
+        raise InvalidPrior(
+            f"The prior{of} is not valid: it is {shown(text)}, not a text; "
+            "write it like 'uniform(0, 1)'."
+        )
+    try:
+        call = read_call(text.strip())
+        build = _BUILDERS.get(call.name, _scipy)
+        return _finish(build, call, name)
+    except (Problem, InvalidParams) as error:
+        line = " ".join(text.split())
+        quoted = line if len(line) <= 80 else line[:79] + "…"
+        quoted = quoted if quoted.isprintable() else ascii(quoted)
+        what = str(error).rstrip(".")
+        raise InvalidPrior(f"The prior{of} is not valid, {quoted or 'empty'}: {what}.") from None
+
+
+_Build = Callable[[Call, str, dict[str, Any]], Dimension]
+
+
+def _finish(build: _Build, call: Call, name: str) -> Dimension:
+    """Build the dimension and check what all kinds share: shape, default, no keyword left."""
+    keywords = dict(call.keywords)
+    common = {key: keywords.pop(key) for key in _COMMON if key in keywords}
+    shape = _shape(common.get("shape", ()))
+    dimension = build(call, name, {**keywords, "shape": shape})
+    default = common.get("default_value", NO_DEFAULT)
+    if default is None and not (
+        isinstance(dimension, Categorical) and None in dimension.categories
+    ):
+        default = NO_DEFAULT
+    if default is NO_DEFAULT:
+        return dimension
+    if isinstance(dimension, Fidelity):
+        raise Problem("a fidelity has no default_value: its default is high; take it out")
+    from dataclasses import replace
+
+    return replace(dimension, default=dimension.renamed("default_value").check(default))
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    extents = value if isinstance(value, (tuple, list)) else [value]
+    shape = tuple(integer(extent, "shape") for extent in extents)
+    if any(extent < 1 for extent in shape):
+        raise Problem(f"shape {shown(value)} holds nothing; every extent must be 1 or more")
+    if len(shape) > 8 or math.prod(shape) > MAX_SIZE:
+        raise Problem(f"shape {shown(value)} is too large; {MAX_SIZE} values are the most")
+    return shape
+
+
+# --- keywords and arguments ----------------------------------------------------------------------
+
+
+def _no_more(keywords: Iterable[str], prior: str, allowed: Iterable[str]) -> None:
+    for key in keywords:
+        known = [*allowed, *_COMMON]
+        near = difflib.get_close_matches(key, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known)}"
+        raise Problem(f"{prior} does not know the keyword {key}; {hint}")
+
+
+def _bind(call: Call, names: tuple[str, ...], needed: int, keywords: dict[str, Any]) -> list[Any]:
+    """Return the arguments in order, taking those given by name out of the keywords."""
+    form = f"{call.name}({', '.join(names)})"
+    if len(call.args) > len(names):
+        raise Problem(f"{len(call.args)} arguments are too many; write {form}")
+    bound = list(call.args)
+    for key in names[len(bound) :]:
+        if key not in keywords:
+            break
+        bound.append(keywords.pop(key))
+    if len(bound) < needed:
+        raise Problem(f"it needs {needed} arguments, not {len(bound)}; write {form}")
+    return bound
+
+
+def _truth(keywords: dict[str, Any], default: bool) -> bool:
+    discrete = keywords.pop("discrete", default)
+    if not isinstance(discrete, bool):
+        raise Problem(f"discrete must be True or False, not {shown(discrete)}")
+    return discrete
+
+
+def _precision(keywords: dict[str, Any]) -> int | None:
+    value = keywords.pop("precision", DEFAULT_PRECISION)
+    if value is None:
+        return None
+    if not is_number(value) or not 1 <= value <= MAX_PRECISION or value != int(value):
+        raise Problem(
+            f"precision must be a whole number of significant digits from 1 to {MAX_PRECISION}, "
+            f"not {shown(value)}; None turns it off"
+        )
+    return int(value)
+
+
+def _truncation(keywords: dict[str, Any]) -> tuple[float, float]:
+    low = real(keywords.pop("low"), "low") if "low" in keywords else -math.inf
+    high = real(keywords.pop("high"), "high") if "high" in keywords else math.inf
+    require_order(low, high)
+    return low, high
+
+
+def _no_precision(keywords: dict[str, Any]) -> None:
+    if keywords.pop("precision", None) is not None:
+        raise Problem("precision is for real numbers, and these are integers; take it out")
+
+
+# --- priors --------------------------------------------------------------------------------------
+
+
+def _numbers(
+    law: Callable[[float, float], Law], names: tuple[str, str]
+) -> Callable[[Call, str, dict[str, Any]], Dimension]:
+    """Return the builder of a prior of two numbers."""
+
+    def build(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
+        first, second = (
+            real(value, key)
+            for key, value in zip(names, _bind(call, names, 2, keywords), strict=True)
+        )
+        return _continuous(law(first, second), call.name, name, keywords)
+
+    return build
+
+
+def _continuous(law: Law, prior: str, name: str, keywords: dict[str, Any]) -> Dimension:
+    shape = keywords.pop("shape")
+    discrete = _truth(keywords, False)
+    low, high = _truncation(keywords)
+    if isinstance(law, (Uniform, LogUniform)):
+        low, high = max(low, law.low), min(high, law.high)
+        if not low < high:
+            raise Problem("low= and high= leave nothing of it; move them")
+    if discrete:
+        _no_precision(keywords)
+        _no_more(keywords, prior, _NUMERIC)
+        rounded: IntegerLaw
+        if isinstance(law, Uniform):
+            if math.ceil(low) >= math.floor(high):
+                raise Problem("fewer than two integers lie between low and high; move them apart")
+            rounded = UniformInteger(math.ceil(low), math.floor(high), "uniform")
+        else:
+            rounded = Rounded(law, low, high)
+        return Integer(name, shape, law=rounded)
+    precision = _precision(keywords)
+    _no_more(keywords, prior, _NUMERIC)
+    if math.isfinite(low) or math.isfinite(high):
+        law = law.bounded(low, high)
+    return Real(name, shape, law=law, precision=precision)
+
+
+def _choices(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
+    shape = keywords.pop("shape")
+    _no_more(keywords, "choices", ())
+    args = call.args
+    if len(args) == 1 and isinstance(args[0], Pairs):
+        return Categorical(
+            name,
+            shape,
+            categories=tuple(category for category, _ in args[0]),
+            probabilities=tuple(probability for _, probability in args[0]),
+        )
+    if len(args) == 1 and isinstance(args[0], (list, tuple)):
+        return Categorical(name, shape, categories=tuple(args[0]))
+    return Categorical(name, shape, categories=tuple(_category(value) for value in args))
+
+
+def _category(value: Any) -> Any:
+    if isinstance(value, Pairs):
+        if not all(isinstance(key, str) for key, _ in value):
+            raise Problem("the keys of a dict category must be strings; put them in quotes")
+        return dict(value)
+    return value
+
+
+def _randint(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
+    shape = keywords.pop("shape")
+    low, high = (integer(v, "a bound") for v in _bind(call, ("low", "high"), 2, keywords))
+    if not _truth(keywords, True):
+        raise Problem("randint is discrete; for real numbers use uniform")
+    _no_precision(keywords)
+    if keywords.keys() & {"low", "high"}:
+        raise Problem("randint has its bounds already; change these instead of low= and high=")
+    _no_more(keywords, "randint", ("discrete",))
+    if not low < high:
+        raise Problem(f"low ({low}) must be below high ({high}), which is excluded; change one")
+    return Integer(name, shape, law=UniformInteger(low, high - 1, "randint"))
+
+
+def _fidelity(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
+    if keywords.pop("shape"):
+        raise Problem("a fidelity is one number; take the shape out")
+    bound = _bind(call, ("low", "high", "base"), 2, keywords)
+    _no_more(keywords, "fidelity", ("low", "high", "base"))
+    low, high, base = (
+        _whole(real(value, key))
+        for key, value in zip(("low", "high", "base"), [*bound, 2][:3], strict=True)
+    )
+    return Fidelity(name, low=low, high=high, base=base)
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
+def _scipy(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
+    from orion_k8s.space import scipy_laws
+
+    found = scipy_laws.distribution(call.name)
+    if found is None:
+        known = [*_BUILDERS, *scipy_laws.distribution_names()]
+        near = difflib.get_close_matches(call.name.lower(), known, 1)
+        hint = (
+            f"did you mean {near[0]}?" if near else f"there are {', '.join(_BUILDERS)}, and more"
+        )
+        raise Problem(f"{call.name} is unknown; {hint}")
+    parameters = scipy_laws.bind(found, call.name, call.args, keywords)
+    if not scipy_laws.is_discrete(found):
+        return _continuous(scipy_laws.Scipy(call.name, parameters), call.name, name, keywords)
+    shape = keywords.pop("shape")
+    if not _truth(keywords, True):
+        raise Problem(f"{call.name} is discrete by itself; take discrete=False out")
+    _no_precision(keywords)
+    low, high = _truncation(keywords)
+    _no_more(keywords, call.name, ("discrete", "low", "high"))
+    law = scipy_laws.ScipyInteger(call.name, parameters, low, high)
+    return Integer(name, shape, law=law)
+
+
+_BUILDERS: dict[str, _Build] = {
+    "uniform": _numbers(Uniform, ("low", "high")),
+    "loguniform": _numbers(LogUniform, ("low", "high")),
+    "reciprocal": _numbers(LogUniform, ("low", "high")),
+    "normal": _numbers(Normal, ("loc", "scale")),
+    "gaussian": _numbers(Normal, ("loc", "scale")),
+    "norm": _numbers(Normal, ("loc", "scale")),
+    "choices": _choices,
+    "randint": _randint,
+    "fidelity": _fidelity,
+}

@@ -1,0 +1,7 @@
+"""The shared history: its contract and its backends."""
+
+from __future__ import annotations
+
+from orion_k8s.storage.base import Conflict, Held, Lease, Storage
+
+__all__ = ["Conflict", "Held", "Lease", "Storage"]

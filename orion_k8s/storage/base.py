@@ -1,0 +1,287 @@
+"""The contract of the shared history: the few atomic verbs through which workers meet.
+
+There is no other coordination than this. Whoever writes a backend writes one file with one
+subclass of `Storage` and lets `orion_k8s.testing.storage.StorageContract` judge it.
+
+What every backend owes
+-----------------------
+*Atomic verbs.* Each verb that writes is one atomic conditional write (an update of one document,
+an insert under unique keys). A worker that is stopped between two verbs holds no lock. A worker
+stopped inside one delays others no longer than the database itself does.
+
+*Unique keys*, enforced by the database, of each experiment: the trial's number; its identity; its
+decision where it has one. Of the database: the trial's id; the experiment's (name, version).
+Numbers are never used twice: a removed trial leaves a tombstone that keeps its number (and gives
+up its identity and decision).
+
+*Fencing.* `token` is random and new at every reservation. `complete`, `release` and `renew` touch
+a trial only while the token they bring is the current one; otherwise `LeaseLost`, or the id in
+what `renew` returns.
+
+*Retries.* Every verb may be sent again after a reply that never came: it then finds its own work,
+and is content.
+
+*One clock.* Leases and times are decided by the database's clock alone, never by a worker's. A
+lease carries its length; one further ahead than its length (a clock that jumped) is cut to it by
+`requeue_lost`.
+
+*Majority.* What `read` and `read_all` return can't be rolled back. They may lag.
+
+*Errors.* `DatabaseUnavailable` where trying again may help; the other `DatabaseError`s where a
+person must act. No driver's exception leaves a backend, and no message holds a password.
+
+Threads and processes: an instance may be used by several threads. It survives a fork (it connects
+anew in the child).
+
+The verbs take plain data: no space, no algorithm, no terminal is known here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+from orion_k8s.trial import Claim, ExperimentRecord, Row, Status, TrialRecord
+
+SCHEMA = 1
+"""Version of the layout that this code reads and writes."""
+
+STORY_LIMIT = 50
+"""At most this many entries are kept of a trial's story: a trial that goes round for ever stays small."""
+
+
+class Conflict(str, Enum):
+    """Why a claim was refused. Several may hold at once."""
+
+    NUMBER = "number"
+    IDENTITY = "identity"
+    DECISION = "decision"
+
+
+class Held(str, Enum):
+    """What became of a reservation that `renew` could not renew."""
+
+    INTERRUPTED = "interrupted"
+    """Its lease was over and it was requeued, but nobody took it: its token may still complete it."""
+    VOID = "void"
+    """It belongs to somebody else, is finished, or is gone: stop the program."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A reservation that somebody holds: trial id and fencing token."""
+
+    trial: str
+    token: str
+
+
+class Storage(ABC):
+    """A shared history. See the module's docstring for what all verbs owe."""
+
+    kind: ClassVar[str]
+    """The name in configuration and in `status`: "sqlite", "mongodb", "memory"."""
+
+    # --- the database ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def setup(self) -> None:
+        """Make collections and indexes where they are missing, and check the schema's version. Idempotent.
+
+        Raises:
+            SchemaError: the schema is newer, foreign, or older (the message names `orion-k8s db
+                upgrade`).
+        """
+
+    @abstractmethod
+    def schema_version(self) -> int | None:
+        """Return the version of the schema that is there, or None where there is none."""
+
+    @abstractmethod
+    def upgrade(self) -> tuple[int, int]:
+        """Bring an older schema up to `SCHEMA`; return (before, after). Idempotent."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return where this history is, fit for the terminal: no password in it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back connections. The instance may be used again afterwards: it connects anew."""
+
+    def epoch(self) -> object:
+        """Return a value that changes when another server became the primary; no round trip.
+
+        Its clock may differ and owners may have been cut off: workers treat a change like an outage.
+        """
+        return None
+
+    # --- experiments -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def create_experiment(self, record: ExperimentRecord) -> None:
+        """Insert an experiment.
+
+        Raises:
+            ExperimentExists: another one has this (name, version). A retry of one's own insert is
+                content.
+        """
+
+    @abstractmethod
+    def experiments(self, name: str | None = None) -> list[ExperimentRecord]:
+        """Return all experiments (of that name), ordered by name and version."""
+
+    @abstractmethod
+    def experiment(self, experiment: str) -> ExperimentRecord | None:
+        """Return the experiment of that id, or None where it is gone."""
+
+    @abstractmethod
+    def update_experiment(self, experiment: str, changes: Mapping[str, Any]) -> None:
+        """Set some of max_trials, max_broken, working_dir, algorithm, metadata. Nothing else may change.
+
+        Raises:
+            NotFound: there is no such experiment.
+        """
+
+    @abstractmethod
+    def remove_experiment(self, experiment: str) -> int:
+        """Remove an experiment and its trials; return how many trials there were.
+
+        The experiment's record goes first, so that no worker that reads it starts anew on the
+        remains.
+        """
+
+    # --- trials: what workers do -----------------------------------------------------------------
+
+    @abstractmethod
+    def claim(self, experiment: str, claim: Claim, lease_s: float) -> frozenset[Conflict]:
+        """Insert a new trial, already reserved, with a lease of `lease_s` seconds from now.
+
+        Returns:
+            empty: the trial is the caller's. Otherwise what was taken already, found by reading
+                back (id,
+            number, identity, decision), never from an error's text; nothing was inserted then.
+            A claim found to be one's own, inserted by an attempt whose reply was lost, has its
+            lease renewed first; where it has been requeued and taken meanwhile, it is answered
+            {NUMBER}.
+        """
+
+    @abstractmethod
+    def reserve(
+        self, experiment: str, number: int, token: str, worker: str, lease_s: float
+    ) -> TrialRecord | None:
+        """Reserve a waiting trial (new or interrupted) under a new token: attempt + 1, a new lease.
+
+        Returns:
+            the trial as it is now, or None where it isn't waiting any more. A retry with the same
+            token finds its own reservation and renews its lease.
+        """
+
+    @abstractmethod
+    def renew(self, leases: Iterable[Lease], lease_s: float) -> dict[str, Held]:
+        """Renew leases, all in one write: those whose token is current and whose status is reserved.
+
+        Returns:
+            trial id → what became of it, for those that could not be renewed; usually empty.
+        """
+
+    @abstractmethod
+    def complete(
+        self, lease: Lease, objective: float, results: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Complete a trial that is reserved, or interrupted, under that token. Once more is content.
+
+        Raises:
+            LeaseLost: the token is not the current one, or the trial is gone or finished
+                otherwise; with the trial's story.
+        """
+
+    @abstractmethod
+    def release(
+        self, lease: Lease, status: Status, reason: str | None = None, held_by: str | None = None
+    ) -> None:
+        """Release a reserved trial under that token to interrupted, suspended or broken. Once more is content.
+
+        It adds an entry to the trial's story. `held_by` ("person" or "algorithm") goes with
+        suspended.
+
+        Raises:
+            LeaseLost: as for `complete`.
+        """
+
+    @abstractmethod
+    def requeue_lost(self, experiment: str, max_lost: int) -> list[tuple[int, Status]]:
+        """Release the trials whose lease is over by the database's clock, each by a conditional update that
+        repeats the test. One indexed query finds them.
+
+        A trial lost for the `max_lost`-th time becomes broken, with that reason: a program that
+        kills its worker must not go round for ever. The others become interrupted; their token
+        stays, so an owner who comes back before somebody else reserves them may still complete
+        them.
+
+        Returns:
+            (number, new status) of those that this call released.
+        """
+
+    @abstractmethod
+    def resume(self, experiment: str, number: int) -> bool:
+        """Set a trial that an algorithm suspended to interrupted; whether this call did it."""
+
+    # --- trials: what the mirror reads -----------------------------------------------------------
+
+    @abstractmethod
+    def read_all(self, experiment: str) -> Iterable[Row]:
+        """Yield a row for every trial of the experiment, tombstones too, in any order. The first read."""
+
+    @abstractmethod
+    def read(self, experiment: str, numbers: Sequence[int]) -> list[Row]:
+        """Return the rows of those numbers that exist, in any order: the incremental read, one query."""
+
+    # --- trials: what people do ------------------------------------------------------------------
+
+    @abstractmethod
+    def insert(self, experiment: str, trial: TrialRecord, max_tries: int = 1000) -> TrialRecord:
+        """Insert a person's trial: new, or completed with its results, under the next negative number.
+
+        Raises:
+            DuplicateTrial: its identity exists.
+        """
+
+    @abstractmethod
+    def trial(self, experiment: str, trial: str) -> TrialRecord | None:
+        """Return the trial of that id (or of that number, as a text), or None."""
+
+    @abstractmethod
+    def trials(self, experiment: str, status: Status | None = None) -> Iterator[TrialRecord]:
+        """Yield the trials, ordered by number (inserted ones first), tombstones left out."""
+
+    @abstractmethod
+    def set_status(self, experiment: str, trial: str, status: Status, reason: str) -> TrialRecord:
+        """Move a trial by a person's hand, as `trial.states.BY_HAND` allows; return it as it is now.
+
+        The token becomes a new one where the trial was reserved, so its owner stops; a trial set
+        to removed becomes a tombstone. Suspended ones are held by "person". The experiment's
+        generation is raised before (odd) and after, so that every mirror is rebuilt.
+
+        Raises:
+            NotFound: no such trial.
+            InvalidTransition: the move makes no sense; with the trial's story.
+        """
+
+    @abstractmethod
+    def counts(self, experiment: str) -> dict[Status, int]:
+        """Return how many trials there are of each status, tombstones left out."""
+
+    @abstractmethod
+    def live_workers(self, experiment: str) -> list[str]:
+        """Return the names of the workers that hold a lease that is not over."""
+
+    def __enter__(self) -> Storage:
+        """Return the storage itself; it is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the storage."""
+        self.close()

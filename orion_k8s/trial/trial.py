@@ -1,0 +1,78 @@
+"""A trial as people see it: named parameters beside what the history holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from orion_k8s.trial.records import TrialRecord
+from orion_k8s.trial.states import Status
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of the objective.
+
+    Attributes:
+        record: what the shared history holds.
+        params: name of each dimension → value; nested names as "a.b".
+        working_dir: the trial's own folder, "" where the experiment has none.
+    """
+
+    record: TrialRecord
+    params: Mapping[str, Any]
+    working_dir: str = ""
+
+    @property
+    def id(self) -> str:
+        """The trial's id, 24 hexadecimal digits."""
+        return self.record.id
+
+    @property
+    def number(self) -> int:
+        """0, 1, … for suggested trials; -1, -2, … for inserted ones."""
+        return self.record.number
+
+    @property
+    def status(self) -> Status:
+        """Where the trial stood when it was read."""
+        return self.record.status
+
+    @property
+    def attempt(self) -> int:
+        """How many times it was reserved."""
+        return self.record.attempt
+
+    @property
+    def objective(self) -> float | None:
+        """The objective of a completed trial."""
+        return self.record.objective
+
+    @property
+    def results(self) -> tuple[Mapping[str, Any], ...]:
+        """All results: mappings of "name", "type" and "value"."""
+        return self.record.results
+
+    @property
+    def hash_params(self) -> str:
+        """What makes the trial unique in its experiment, 32 hexadecimal digits."""
+        return self.record.identity
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The parameters as keyword arguments: names such as "a.b" become nested mappings."""
+        return nested(self.params)
+
+
+def nested(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"a": {"b": 1}} for {"a.b": 1}."""
+    result: dict[str, Any] = {}
+    for name, value in params.items():
+        *path, last = name.split(".")
+        inner = result
+        for key in path:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+    return result

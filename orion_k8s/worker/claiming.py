@@ -1,0 +1,328 @@
+"""Getting the next trial: reserve one that waits, or suggest a new one and claim it by insert.
+
+Workers meet only in the shared history. Each decides from its own mirror; where two make the same decision, a unique key
+lets one of them win, and the loser looks again and decides anew. Nothing here waits for anybody.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from orion_k8s.algorithm import Algorithm, Finished, Suggestion
+from orion_k8s.history import History
+from orion_k8s.space import Space
+from orion_k8s.storage import Conflict, Storage
+from orion_k8s.trial import (
+    Claim,
+    ExperimentRecord,
+    Row,
+    Status,
+    TrialRecord,
+    dump_values,
+    identity_of,
+    new_id,
+    new_token,
+)
+from orion_k8s.worker.patience import Caller, call_once
+
+log = logging.getLogger(__name__)
+
+_MOST_CHOICES = 1024
+
+
+class Idle(str, Enum):
+    """Why there is no trial to run now."""
+
+    DONE = "done"
+    """As many trials are completed as were asked for."""
+    BROKEN = "broken"
+    """More trials are broken than are allowed."""
+    USED_UP = "used up"
+    """Nothing is left to try, and nothing runs any more."""
+    SUSPENDED = "suspended"
+    """Only trials that a person suspended are left."""
+    REMOVED = "removed"
+    """The experiment is gone from the database."""
+    WAIT = "wait"
+    """Trials run that others hold; their owners may die, or more trials may be asked for."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the worker has nothing more to wait for."""
+        return self is not Idle.WAIT
+
+
+@dataclass
+class Tally:
+    """What claiming cost this worker."""
+
+    claims: int = 0
+    collisions: int = 0
+    reads: int = 0
+    rebuilds: int = 0
+
+
+class Claimer:
+    """One worker's view of an experiment, and its way to the next trial.
+
+    Args:
+        storage: the shared history.
+        record: the experiment.
+        space: its search space.
+        algorithm: its algorithm.
+        worker: this worker's name.
+        lease_s: length of a lease in seconds.
+        call: calls a verb of the storage, again and again through an outage. Each verb by itself, for a claim or a
+            reservation whose reply was lost must be repeated as it was, or it would be held by nobody.
+        rng: to choose among free numbers where workers collide; it has no say in what a trial is.
+        monotonic: seconds of a clock that never jumps.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        record: ExperimentRecord,
+        space: Space,
+        algorithm: Algorithm,
+        worker: str,
+        lease_s: float,
+        call: Caller = call_once,
+        rng: random.Random | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.storage = storage
+        self.record: ExperimentRecord | None = record
+        self.experiment = record.id
+        self.space = space
+        self.algorithm = algorithm
+        self.worker = worker
+        self.lease_s = lease_s
+        self._call = call
+        self.history = History(space, generation=-1)
+        self.tally = Tally()
+        self.reason = ""
+        self._rng = rng or random.Random()
+        self._monotonic = monotonic
+        self._choices = 1.0
+        self._cooling: dict[int, float] = {}
+
+    # --- the mirror ------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read what may have changed since the last time; all of it after somebody changed finished trials."""
+        record = self.record
+        if record is not None and record.generation != self.history.generation:
+            self._rebuild(record)
+            return
+        full = True
+        while full:
+            self.tally.reads += 1
+            numbers = self.history.numbers_to_read()
+            rows = self._call(lambda: self.storage.read(self.experiment, numbers))
+            full = self.history.apply(rows)
+
+    def _rebuild(self, record: ExperimentRecord) -> None:
+        # The generation is the one read *before* the trials: a change under way is seen by the next look.
+        self.tally.rebuilds += 1
+        self.history = self._call(lambda: self._read_all(record.generation))
+
+    def _read_all(self, generation: int) -> History:
+        history = History(self.space, generation)
+        history.fill(self.storage.read_all(self.experiment))
+        return history
+
+    def look_at_record(self, record: ExperimentRecord | None) -> None:
+        """Take in the experiment's record as somebody read it: limits and generation may have changed."""
+        if record is not None and record.generation % 2 and self.record is not None:
+            # A person's change is under way, or its process died half-way: look again at every beat.
+            self.history.generation = -1
+        self.record = record
+
+    def reread_record(self) -> None:
+        """Read the experiment's record from the database."""
+        self.look_at_record(self._call(lambda: self.storage.experiment(self.experiment)))
+
+    # --- the next trial --------------------------------------------------------------------------
+
+    def acquire(self) -> TrialRecord | Idle:
+        """Return a trial that is reserved by this worker now, or why there is none.
+
+        In the steady state it costs one read and one insert.
+        """
+        self.refresh()
+        while True:
+            idle = self._ended()
+            if idle is not None:
+                return idle
+            trial = self._reserve_waiting()
+            if trial is not None:
+                return trial
+            found = self._claim_new()
+            if isinstance(found, TrialRecord):
+                return found
+            if found is None:
+                self.refresh()
+                continue
+            return self._why_idle(found)
+
+    def _ended(self) -> Idle | None:
+        """Return how the experiment ended, after a confirming look at its record, or None."""
+        for _ in range(2):
+            record, history = self.record, self.history
+            if record is None:
+                return Idle.REMOVED
+            done = record.max_trials is not None and (
+                history.count(Status.COMPLETED) >= record.max_trials
+            )
+            broken = history.count(Status.BROKEN) >= max(1, record.max_broken)
+            if not (done or broken):
+                return None
+            self.reread_record()
+            after = self.record
+            if after is None:
+                return Idle.REMOVED
+            if after.generation == history.generation and after.max_trials == record.max_trials:
+                if done:
+                    return Idle.DONE
+                if after.max_broken == record.max_broken:
+                    return Idle.BROKEN
+            self.refresh()
+        return None
+
+    def _reserve_waiting(self) -> TrialRecord | None:
+        now = self._monotonic()
+        for status in (Status.INTERRUPTED, Status.NEW):
+            numbers = [
+                number
+                for number in self.history.with_status(status)
+                if self._cooling.get(number, now) <= now
+            ]
+            # Any of them will do: at random, so that a hundred idle workers don't all ask for the first.
+            self._rng.shuffle(numbers)
+            for number in numbers:
+                trial = self._reserve(number)
+                if trial is not None:
+                    self._mirror(trial)
+                    return trial
+                self._forget_waiting(number)
+        return None
+
+    def _reserve(self, number: int) -> TrialRecord | None:
+        token = new_token()
+        return self._call(
+            lambda: self.storage.reserve(
+                self.experiment, number, token, self.worker, self.lease_s
+            )
+        )
+
+    def _forget_waiting(self, number: int) -> None:
+        """Mark a trial that somebody else took as reserved; the next read tells what became of it."""
+        index = self.history.index(number)
+        if index is not None:
+            self.history.fill([Row(number, Status.RESERVED.value, None, "", "")])
+
+    def _claim_new(self) -> TrialRecord | Finished | str | None:
+        """Claim a new trial; or say "finished" or why to wait; None where the mirror was too old."""
+        record = self.record
+        if record is None:
+            return None
+        choices = max(1, min(_MOST_CHOICES, int(self._choices)))
+        numbers = self.history.free_numbers(choices, record.max_trials)
+        if not numbers:
+            return "all numbers are taken"
+        number = self._rng.choice(numbers) if len(numbers) > 1 else numbers[0]
+        attempt = 0
+        while True:
+            suggestion = self.algorithm.suggest(number, attempt, self.history)
+            if isinstance(suggestion, Finished):
+                return suggestion
+            if not isinstance(suggestion, Suggestion):
+                return suggestion.reason
+            claim = self._claim_of(number, suggestion)
+            self.tally.claims += 1
+            conflicts = self._insert(claim)
+            if not conflicts:
+                # Slowly, so that the spread settles where collisions are rare and draws stay near the front.
+                self._choices = max(1.0, self._choices * 0.95)
+                trial = TrialRecord(
+                    id=claim.id,
+                    experiment=self.experiment,
+                    number=number,
+                    values=claim.values,
+                    status=Status.RESERVED,
+                    identity=claim.identity,
+                    token=claim.token,
+                    worker=self.worker,
+                    attempt=1,
+                    decision=claim.decision,
+                    parent=claim.parent,
+                )
+                self._mirror(trial)
+                return trial
+            self.tally.collisions += 1
+            if Conflict.NUMBER in conflicts or Conflict.DECISION in conflicts:
+                if Conflict.NUMBER in conflicts:
+                    self._choices = min(float(_MOST_CHOICES), 1.5 * self._choices + 1)
+                return None
+            # The parameters alone are taken: the next point of the same number, from a mirror that knows them.
+            self.refresh()
+            attempt += 1
+
+    def _insert(self, claim: Claim) -> frozenset[Conflict]:
+        return self._call(lambda: self.storage.claim(self.experiment, claim, self.lease_s))
+
+    def _claim_of(self, number: int, suggestion: Suggestion) -> Claim:
+        values = dump_values(suggestion.values)
+        return Claim(
+            id=new_id(),
+            number=number,
+            values=values,
+            identity=identity_of(values, suggestion.parent),
+            token=new_token(),
+            worker=self.worker,
+            decision=suggestion.decision,
+            parent=suggestion.parent,
+        )
+
+    def _why_idle(self, found: Finished | str) -> Idle:
+        history = self.history
+        self.reason = found.reason if isinstance(found, Finished) else found
+        if history.count(Status.RESERVED) or history.waiting:
+            return Idle.WAIT
+        if history.count(Status.SUSPENDED):
+            return Idle.SUSPENDED if history.held_by_person else Idle.WAIT
+        if isinstance(found, Finished):
+            return Idle.USED_UP
+        return Idle.WAIT
+
+    # --- what this worker did itself -------------------------------------------------------------
+
+    def note(self, trial: TrialRecord, status: Status, objective: float | None = None) -> None:
+        """Mirror what this worker just wrote, so that the next read need not tell it."""
+        self.history.fill(
+            [Row(trial.number, status.value, objective, trial.values, trial.id, held_by=None)]
+        )
+
+    def cool(self, number: int, seconds: float) -> None:
+        """Leave a trial that interrupted itself to others for a while."""
+        self._cooling[number] = self._monotonic() + seconds
+
+    def _mirror(self, trial: TrialRecord) -> None:
+        self.history.fill(
+            [
+                Row(
+                    trial.number,
+                    Status.RESERVED.value,
+                    None,
+                    trial.values,
+                    trial.id,
+                    trial.parent,
+                    trial.decision,
+                )
+            ]
+        )

@@ -1,0 +1,174 @@
+"""The one heartbeat of a worker process: it renews leases, notices changes, and finds lost trials.
+
+A thread does it, so that a suggestion or a function that takes minutes never costs a lease. It shares nothing with the
+main thread but the table of leases below a lock that is never held across a call to the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from orion_k8s.errors import DatabaseError, OrionError
+from orion_k8s.storage import Held, Lease, Storage
+from orion_k8s.trial import ExperimentRecord
+from orion_k8s.worker.patience import PASSING
+
+log = logging.getLogger(__name__)
+
+MISSED = 2
+"""A lease lasts for so many heartbeats: after as many missed ones the trial is lost."""
+
+
+class Heart:
+    """Keeps the leases of one process on one experiment.
+
+    Args:
+        storage: the shared history.
+        experiment: id of the experiment.
+        heartbeat_s: seconds between two beats.
+        max_lost: a trial lost so often becomes broken.
+        on_void: called from the heart's thread with a lease that somebody else took: stop that program.
+        on_record: called from the heart's thread with the experiment's record, None where it is gone.
+        on_fatal: called from the heart's thread with an error that a person must act on.
+        monotonic: seconds of a clock that never jumps.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        experiment: str,
+        heartbeat_s: float = 15.0,
+        max_lost: int = 3,
+        on_void: Callable[[Lease], None] | None = None,
+        on_record: Callable[[ExperimentRecord | None], None] | None = None,
+        on_fatal: Callable[[OrionError], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.storage = storage
+        self.experiment = experiment
+        self.heartbeat_s = heartbeat_s
+        self.lease_s = MISSED * heartbeat_s
+        self.max_lost = max_lost
+        self.last_beat = monotonic()
+        self._on_void = on_void
+        self._on_record = on_record
+        self._on_fatal = on_fatal
+        self._monotonic = monotonic
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._leases: dict[str, Lease] = {}
+        self._well_since: float | None = None
+        self._epoch: object = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._rng = random.Random()
+
+    # --- the table -------------------------------------------------------------------------------
+
+    def hold(self, lease: Lease) -> None:
+        """Renew this lease from now on."""
+        if os.getpid() != self._pid:
+            # A forked child: the parent's leases are the parent's, and its lock may have been held.
+            self._pid, self._lock, self._leases = os.getpid(), threading.Lock(), {}
+            self._stop, self._thread = threading.Event(), None
+        with self._lock:
+            self._leases[lease.trial] = lease
+
+    def drop(self, lease: Lease) -> None:
+        """Renew this lease no more."""
+        with self._lock:
+            if self._leases.get(lease.trial) == lease:
+                del self._leases[lease.trial]
+
+    def leases(self) -> list[Lease]:
+        """Return the leases that are held."""
+        with self._lock:
+            return list(self._leases.values())
+
+    # --- the thread ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to beat. Twice is content."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="orion-heartbeat", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more; the thread has ended when this returns. Twice is content."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        # The first beat comes at a random moment of the interval: 500 workers started at once don't beat in step.
+        wait = self._rng.uniform(0.1, 1.0) * self.heartbeat_s
+        while not self._stop.wait(wait):
+            try:
+                self.beat()
+                wait = self._rng.uniform(0.9, 1.0) * self.heartbeat_s
+            except PASSING as error:
+                log.warning("heartbeat: the database is away, trying again: %s", error)
+                wait = self._rng.uniform(0.05, 0.2) * min(self.heartbeat_s, 10.0)
+            except OrionError as error:
+                if self._on_fatal is not None:
+                    self._on_fatal(error)
+                return
+            except Exception as error:
+                log.exception("heartbeat: a bug")
+                if self._on_fatal is not None:
+                    self._on_fatal(DatabaseError(f"The heartbeat ended by a bug: {error!r}"))
+                return
+
+    def beat(self) -> None:
+        """Do what an interval asks for: renew, read the experiment's record, look for lost trials.
+
+        Raises:
+            DatabaseUnavailable: the database is away. Whoever's lease runs out meanwhile must have time to renew it
+                before anybody takes the trial, so the search for lost trials rests for one lease length afterwards.
+        """
+        try:
+            self._renew()
+            record = self.storage.experiment(self.experiment)
+            if self._on_record is not None:
+                self._on_record(record)
+            self._requeue()
+        except PASSING:
+            self._well_since = None
+            raise
+        self.last_beat = self._monotonic()
+
+    def _renew(self) -> None:
+        held = self.leases()
+        if not held:
+            return
+        for trial, state in self.storage.renew(held, self.lease_s).items():
+            lease = next((one for one in held if one.trial == trial), None)
+            with self._lock:
+                current = lease is not None and self._leases.get(trial) == lease
+            if lease is None or not current:
+                continue  # it was completed or released while the renewal was under way
+            if state is Held.INTERRUPTED:
+                # Nobody took it: the token still completes it. It is not ours to stop.
+                log.warning("trial %s: its lease ran out, but nobody took it yet", trial)
+                continue
+            log.warning("trial %s: its reservation is void, so its program is stopped", trial)
+            self.drop(lease)
+            if self._on_void is not None:
+                self._on_void(lease)
+
+    def _requeue(self) -> None:
+        now = self._monotonic()
+        epoch = self.storage.epoch()
+        if self._well_since is None or epoch != self._epoch:
+            self._well_since, self._epoch = now, epoch
+        if now - self._well_since < self.lease_s:
+            return
+        for number, status in self.storage.requeue_lost(self.experiment, self.max_lost):
+            log.warning("trial number %d: its lease ran out, it is %s now", number, status)

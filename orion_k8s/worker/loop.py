@@ -1,0 +1,396 @@
+"""The loop of one worker: get a trial, run it, write down how it ended, until the experiment ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from orion_k8s.errors import (
+    BrokenExperiment,
+    ExperimentRemoved,
+    LazyWorkers,
+    LeaseLost,
+    OrionError,
+    SuspendedExperiment,
+)
+from orion_k8s.executor import Executor, Future
+from orion_k8s.storage import Lease
+from orion_k8s.trial import ExperimentRecord, Status, Trial, TrialRecord, new_id
+from orion_k8s.worker.claiming import Claimer, Idle
+from orion_k8s.worker.leases import Heart
+from orion_k8s.worker.patience import Backoff, Patience, Stopped
+from orion_k8s.worker.signals import Interrupt, Signals
+from orion_k8s.worker.task import Task, Verdict
+
+log = logging.getLogger(__name__)
+
+_COOL_S = (1.0, 60.0)
+"""A trial whose program interrupts itself is left alone for so long, at first and at most."""
+
+
+def worker_name() -> str:
+    """Return a name that nobody else has: host, process, and a few random digits."""
+    return f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may do.
+
+    Attributes:
+        max_trials: trials that this worker completes at most; None for no limit.
+        max_broken: broken trials that end this worker; None for no limit of its own.
+        idle_timeout_s: seconds without anything to run that end this worker; None to wait for ever.
+        grace_s: seconds that a program gets between SIGTERM and SIGKILL.
+    """
+
+    max_trials: int | None = None
+    max_broken: int | None = None
+    idle_timeout_s: float | None = None
+    grace_s: float = 10.0
+
+
+@dataclass
+class Report:
+    """What a worker did.
+
+    Attributes:
+        idle: why it had nothing more to do; None where a limit of its own or a signal ended it.
+        reason: the same in words.
+        signal: the number of the signal that ended it, if one did.
+    """
+
+    completed: int = 0
+    broken: int = 0
+    interrupted: int = 0
+    idle: Idle | None = None
+    reason: str = ""
+    signal: int | None = None
+    busy_s: float = 0.0
+
+
+@dataclass
+class _Running:
+    record: TrialRecord
+    lease: Lease
+    future: Future
+    since: float
+    void: bool = False
+
+
+@dataclass
+class Hooks:
+    """Who wants to know.
+
+    Attributes:
+        trial_of: makes the trial that people see from what the history holds.
+        on_error: called with (trial, error, how many this worker broke); a false value keeps this failure from
+            counting towards the worker's own max_broken.
+        on_change: called after every change, for the progress display.
+    """
+
+    trial_of: Callable[[TrialRecord], Trial]
+    on_error: Callable[[Trial, BaseException, int], Any] | None = None
+    on_change: Callable[[Worker], None] | None = None
+
+
+class Worker:
+    """One worker of `executor.slots()` slots. Any number of them share a history and never wait for each other.
+
+    Args:
+        claimer: its way to the next trial; it must call the storage through `patience`.
+        executor: where trials run.
+        task: what is run.
+        hooks: who wants to know.
+        limits: when this worker ends though the experiment has not.
+        heartbeat_s: seconds between heartbeats.
+        max_lost: a trial lost so often becomes broken.
+        patience: with outages; `stop` ends it.
+    """
+
+    def __init__(
+        self,
+        claimer: Claimer,
+        executor: Executor,
+        task: Task,
+        hooks: Hooks,
+        limits: Limits | None = None,
+        heartbeat_s: float = 15.0,
+        max_lost: int = 3,
+        patience: Patience | None = None,
+    ) -> None:
+        self.claimer = claimer
+        self.executor = executor
+        self.task = task
+        self.hooks = hooks
+        self.limits = limits or Limits()
+        self.report = Report()
+        self.running: list[_Running] = []
+        self._patience = patience or Patience()
+        self._stop = self._patience.stop
+        self._signals = Signals(self._on_signal)
+        self._fatal: OrionError | None = None
+        self._cool: dict[int, float] = {}
+        self._storage = claimer.storage
+        self._quick = Backoff(0.02, min(2.0, heartbeat_s))
+        self._counted_broken = 0
+        self.heart = Heart(
+            self._storage,
+            claimer.experiment,
+            heartbeat_s,
+            max_lost,
+            on_void=self._on_void,
+            on_record=self._on_record,
+            on_fatal=self._on_fatal,
+        )
+
+    # --- from other threads and from signal handlers ---------------------------------------------
+
+    def stop(self) -> None:
+        """End in order: no new trial; what runs is ended and released. From any thread."""
+        self._stop.set()
+        self.executor.wake()
+
+    def _on_signal(self, number: int, count: int) -> None:
+        self.stop()
+        if count > 1:  # the person is in a hurry
+            for one in list(self.running):
+                one.future.cancel(0.0)
+
+    def _on_void(self, lease: Lease) -> None:
+        for one in list(self.running):
+            if one.lease == lease:
+                one.void = True
+                one.future.cancel(self.limits.grace_s)
+        self.executor.wake()
+
+    def _on_record(self, record: ExperimentRecord | None) -> None:
+        self.claimer.look_at_record(record)
+        if record is None:
+            self._fatal = ExperimentRemoved()
+            self.stop()
+
+    def _on_fatal(self, error: OrionError) -> None:
+        self._fatal = error
+        self.stop()
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    def run(self) -> Report:
+        """Work until the experiment ends, a limit is reached, or somebody says stop.
+
+        Raises:
+            BrokenExperiment: too many trials are broken, of the experiment or of this worker.
+            LazyWorkers: nothing to do for longer than the idle timeout.
+            SuspendedExperiment: only trials that a person suspended are left.
+            ExperimentRemoved: somebody removed the experiment.
+            DatabaseError: the database can't be used, and waiting won't help.
+        """
+        with self._signals:
+            self.heart.start()
+            try:
+                self._work()
+            except (Stopped, Interrupt):
+                pass
+            except BaseException:
+                self._end_running()
+                raise
+            finally:
+                try:
+                    self._end_running()
+                finally:
+                    self.heart.stop()
+        self.report.signal = self._signals.received
+        self._changed()
+        self._raise_end()
+        return self.report
+
+    def _work(self) -> None:
+        idle_since: float | None = None
+        while not self._stop.is_set():
+            found = self._fill_slots()
+            if self._own_limit():
+                self._finish_running()
+                return
+            now = time.monotonic()
+            if isinstance(found, Idle) and not self.running:
+                if found.final:
+                    self.report.idle = found
+                    return
+                idle_since = idle_since if idle_since is not None else now
+                timeout = self.limits.idle_timeout_s
+                if timeout is not None and now - idle_since >= timeout:
+                    self.report.idle = Idle.WAIT
+                    return
+            else:
+                idle_since = None
+            self._wait(found)
+
+    def _fill_slots(self) -> Idle | None:
+        """Start trials while slots are free; None when all slots are taken, else why no more were started."""
+        while not self._stop.is_set() and len(self.running) < self.executor.slots():
+            if not self._may_start():
+                return Idle.WAIT
+            found = self.claimer.acquire()
+            if isinstance(found, Idle):
+                return found
+            self._quick.reset()
+            self._start(found)
+        return None
+
+    def _may_start(self) -> bool:
+        limit = self.limits.max_trials
+        return limit is None or self.report.completed + len(self.running) < limit
+
+    def _own_limit(self) -> bool:
+        limits = self.limits
+        if limits.max_broken is not None and self._counted_broken >= limits.max_broken:
+            return True
+        return limits.max_trials is not None and self.report.completed >= limits.max_trials
+
+    def _start(self, record: TrialRecord) -> None:
+        assert record.token is not None
+        lease = Lease(record.id, record.token)
+        self.heart.hold(lease)
+        try:
+            function, args, kwargs = self.task.call(self.hooks.trial_of(record))
+            future = self.executor.submit(function, *args, **kwargs)
+        except BaseException as error:
+            self.heart.drop(lease)
+            self._storage.release(lease, Status.INTERRUPTED, f"it could not be started: {error}")
+            raise
+        self.running.append(_Running(record, lease, future, time.monotonic()))
+        self._changed()
+
+    def _wait(self, found: Idle | None) -> None:
+        if self.running:
+            # The executor's slots may change: look again at every heartbeat.
+            waiting = found is Idle.WAIT and self._may_start()
+            timeout = self._quick.next() if waiting else self.heart.heartbeat_s
+            for future in self._ended(timeout):
+                self._finish(future)
+        elif found is not None:
+            self._stop.wait(self._quick.next())
+
+    def _ended(self, timeout: float | None) -> list[Future]:
+        futures = [one.future for one in self.running]
+        self._signals.inline = self.executor.inline
+        try:
+            return self.executor.async_get(futures, timeout)
+        finally:
+            self._signals.inline = False
+
+    def _finish_running(self) -> None:
+        while self.running and not self._stop.is_set():
+            for future in self._ended(None):
+                self._finish(future)
+
+    def _end_running(self) -> None:
+        """End what runs: first the programs, then their reservations. Never the other way round."""
+        self._stop.set()
+        for one in self.running:
+            one.future.cancel(self.limits.grace_s)
+        deadline = time.monotonic() + self.limits.grace_s + 5.0
+        while self.running:
+            left = deadline - time.monotonic()
+            ended = self.executor.async_get([one.future for one in self.running], max(0.0, min(left, 0.5)))
+            for future in ended:
+                try:
+                    self._finish(future)
+                except Stopped:
+                    log.error("the database stayed away: a lease has to run out before the trial runs again")
+            if left <= 0 and not ended:
+                for one in self.running:
+                    log.error("trial %s did not end in time: its lease has to run out", one.record.id)
+                    self.heart.drop(one.lease)
+                self.running.clear()
+
+    # --- how a trial ended -----------------------------------------------------------------------
+
+    def _finish(self, future: Future) -> None:
+        one = next(one for one in self.running if one.future is future)
+        self.running.remove(one)
+        self.report.busy_s += time.monotonic() - one.since
+        verdict = self.task.judge(future.outcome())
+        try:
+            if one.void:
+                log.warning("trial %s: its end is not written, it belongs to somebody else", one.record.id)
+                return
+            self._patience.call(lambda: self._write(one, verdict))
+        except LeaseLost as error:
+            log.warning("trial %s: its result is refused: %s", one.record.id, error)
+            return
+        finally:
+            self.heart.drop(one.lease)
+        self._count(one, verdict)
+        self._changed()
+
+    def _write(self, one: _Running, verdict: Verdict) -> None:
+        if verdict.status is Status.COMPLETED:
+            self._storage.complete(one.lease, verdict.objective, verdict.results)
+        else:
+            self._storage.release(one.lease, verdict.status, verdict.reason)
+
+    def _count(self, one: _Running, verdict: Verdict) -> None:
+        number = one.record.number
+        if verdict.status is Status.COMPLETED:
+            self.report.completed += 1
+            self.claimer.note(one.record, Status.COMPLETED, verdict.objective)
+            return
+        self.claimer.note(one.record, verdict.status)
+        if verdict.status is Status.INTERRUPTED:
+            self.report.interrupted += 1
+            if verdict.by_program:
+                seconds = min(2 * self._cool.get(number, _COOL_S[0] / 2), _COOL_S[1])
+                self._cool[number] = seconds
+                self.claimer.cool(number, seconds)
+            return
+        self.report.broken += 1
+        log.warning("trial %s is broken: %s", one.record.id, verdict.reason)
+        counts: Any = True
+        if self.hooks.on_error is not None:
+            error = verdict.error or RuntimeError(verdict.reason)
+            trial = self.hooks.trial_of(one.record)
+            counts = self.hooks.on_error(trial, error, self._counted_broken)
+        self._counted_broken += bool(counts or counts is None)
+
+    def _changed(self) -> None:
+        if self.hooks.on_change is not None:
+            self.hooks.on_change(self)
+
+    def _raise_end(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
+        report, claimer = self.report, self.claimer
+        if report.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if report.signal is not None:
+            raise SystemExit(128 + report.signal)
+        idle = report.idle
+        if idle is Idle.REMOVED:
+            raise ExperimentRemoved()
+        if idle is Idle.BROKEN:
+            broken = claimer.history.count(Status.BROKEN)
+            raise BrokenExperiment(
+                f"The experiment is broken: {broken} of its trials failed. See why with "
+                "`orion-k8s status`, and raise max_broken to go on."
+            )
+        if idle is Idle.SUSPENDED:
+            raise SuspendedExperiment()
+        if idle is Idle.WAIT:
+            raise LazyWorkers(
+                f"Nothing to do for {self.limits.idle_timeout_s:g} s: other workers hold the last "
+                "trials. Raise the idle timeout to wait longer for them."
+            )
+        limit = self.limits.max_broken
+        if limit is not None and self._counted_broken >= limit:
+            raise BrokenExperiment(f"This worker broke {self._counted_broken} trials, its limit.")
+        report.reason = claimer.reason if idle is Idle.USED_UP else ""
+
+

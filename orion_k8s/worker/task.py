@@ -1,0 +1,98 @@
+"""What a worker runs for a trial, and how it judges the end of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orion_k8s.errors import InvalidResult
+from orion_k8s.executor import Ending, Outcome
+from orion_k8s.trial import Status, Trial
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a trial's end means.
+
+    Attributes:
+        status: completed, interrupted or broken.
+        objective: of a completed trial.
+        results: of a completed trial.
+        reason: of the others, for people.
+        error: the exception that broke it, where there is one.
+        by_program: the program itself asked to be interrupted.
+    """
+
+    status: Status
+    objective: float = 0.0
+    results: Sequence[Mapping[str, Any]] = ()
+    reason: str = ""
+    error: BaseException | None = None
+    by_program: bool = False
+
+
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Task(ABC):
+    """What is done with a trial's parameters. It knows the executor's outcome, and no database."""
+
+    @abstractmethod
+    def call(self, trial: Trial) -> Call:
+        """Return the callable and its arguments, all of which can be pickled."""
+
+    @abstractmethod
+    def judge_value(self, value: Any) -> Verdict:
+        """Return what the value means that the callable returned.
+
+        Raises:
+            InvalidResult: it is no result.
+        """
+
+    def judge(self, outcome: Outcome) -> Verdict:
+        """Return what the end of the call means."""
+        if outcome.ending is Ending.RETURNED:
+            try:
+                return self.judge_value(outcome.value)
+            except InvalidResult as error:
+                return Verdict(Status.BROKEN, reason=str(error), error=error)
+        if outcome.ending in (Ending.LOST, Ending.CANCELLED):
+            reason = outcome.reason or f"the call was {outcome.ending.value}"
+            return Verdict(Status.INTERRUPTED, reason=reason)
+        return Verdict(Status.BROKEN, reason=outcome.reason, error=outcome.error)
+
+
+class FunctionTask(Task):
+    """A Python function that takes the parameters as keyword arguments and returns the objective or results.
+
+    Args:
+        function: the objective function.
+        trial_arg: name of an argument that is given the trial itself, if any.
+        fixed: further keyword arguments, the same for all trials.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        trial_arg: str | None = None,
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.function = function
+        self.trial_arg = trial_arg
+        self.fixed = dict(fixed or {})
+
+    def call(self, trial: Trial) -> Call:
+        """Return the function with the trial's parameters."""
+        arguments = {**trial.arguments, **self.fixed}
+        if self.trial_arg is not None:
+            arguments[self.trial_arg] = trial
+        return self.function, (), arguments
+
+    def judge_value(self, value: Any) -> Verdict:
+        """Return the verdict on what the function returned: a number, or a list of results."""
+        from orion_k8s.script.results import check_results
+
+        objective, results = check_results(value)
+        return Verdict(Status.COMPLETED, objective=objective, results=results)

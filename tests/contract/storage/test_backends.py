@@ -1,0 +1,38 @@
+"""The conformance suite on the backends that come with orion-k8s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from orion_k8s.storage import Storage
+from orion_k8s.storage.memory import Memory
+from orion_k8s.storage.url import open_storage
+from orion_k8s.testing.storage import StorageContract
+from orion_k8s.trial import new_id
+
+
+class TestSQLite(StorageContract):
+    @pytest.fixture
+    def storage_factory(self, tmp_path: Path) -> Callable[[], Storage]:
+        return partial(open_storage, f"sqlite:///{tmp_path}/with space/history.sqlite")
+
+
+class TestMemory(StorageContract):
+    across_processes = False
+
+    @pytest.fixture
+    def storage_factory(self) -> Iterator[Callable[[], Storage]]:
+        name = new_id()
+        yield partial(open_storage, f"memory://{name}")
+        Memory(name).drop()
+
+
+@pytest.mark.mongo
+class TestMongoDB(StorageContract):
+    @pytest.fixture
+    def storage_factory(self, mongodb_uri: str, mongodb_name: str) -> Callable[[], Storage]:
+        return partial(open_storage, mongodb_uri, name=mongodb_name)
