@@ -95,6 +95,10 @@ def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: i
     for key in arguments:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it takes: {', '.join([*known, 'seed'])}."
+            hint = (
+                f"did you mean '{near[0]}'?"
+                if near
+                else f"it takes: {', '.join([*known, 'seed'])}."
+            )
             raise ConfigurationError(f"The algorithm '{name}' has no parameter '{key}': {hint}")
     return found(space, seed, **arguments)

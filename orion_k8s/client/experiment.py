@@ -515,7 +515,9 @@ class ExperimentClient:
                 return callback(self, trial, error, broken)
 
         with self._executor_for(n_workers) as executor:
-            limits = self._limits(executor, max_trials, max_trials_per_worker, max_broken, idle_timeout)
+            limits = self._limits(
+                executor, max_trials, max_trials_per_worker, max_broken, idle_timeout
+            )
             return self.run_worker(task, executor, limits, hook).completed
 
     def run_worker(

@@ -94,7 +94,15 @@ def ensure(
         if parsed is None:
             return fetch(storage, name, version)
         record = _new(
-            name, version or 1, parsed, algorithm, max_trials, max_broken, working_dir, seed, metadata
+            name,
+            version or 1,
+            parsed,
+            algorithm,
+            max_trials,
+            max_broken,
+            working_dir,
+            seed,
+            metadata,
         )
         try:
             storage.create_experiment(record)
@@ -110,9 +118,7 @@ def _parse(space: Mapping[str, Any] | Space | None) -> Space | None:
     return Space.parse(space)
 
 
-def _check(
-    name: str, version: int | None, max_trials: int | None, max_broken: int | None
-) -> None:
+def _check(name: str, version: int | None, max_trials: int | None, max_broken: int | None) -> None:
     if not name or not name.strip() or len(name) > NAME_LIMIT or "\0" in name:
         raise ConfigurationError(
             f"An experiment's name needs 1 to {NAME_LIMIT} characters; got {len(name)}."
@@ -200,7 +206,9 @@ def _seed(algorithm: Mapping[str, Mapping[str, Any]], seed: int | None) -> int:
     if chosen is None:
         return int.from_bytes(os.urandom(6), "big")
     if isinstance(chosen, bool) or not isinstance(chosen, int) or not 0 <= chosen < 2**63:
-        raise ConfigurationError(f"The seed must be a whole number from 0 to 2**63 - 1, not {chosen!r}.")
+        raise ConfigurationError(
+            f"The seed must be a whole number from 0 to 2**63 - 1, not {chosen!r}."
+        )
     return chosen
 
 

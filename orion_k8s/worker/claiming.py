@@ -215,9 +215,7 @@ class Claimer:
     def _reserve(self, number: int) -> TrialRecord | None:
         token = new_token()
         return self._call(
-            lambda: self.storage.reserve(
-                self.experiment, number, token, self.worker, self.lease_s
-            )
+            lambda: self.storage.reserve(self.experiment, number, token, self.worker, self.lease_s)
         )
 
     def _forget_waiting(self, number: int) -> None:

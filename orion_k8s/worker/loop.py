@@ -299,15 +299,21 @@ class Worker:
         deadline = time.monotonic() + self.limits.grace_s + 5.0
         while self.running:
             left = deadline - time.monotonic()
-            ended = self.executor.async_get([one.future for one in self.running], max(0.0, min(left, 0.5)))
+            ended = self.executor.async_get(
+                [one.future for one in self.running], max(0.0, min(left, 0.5))
+            )
             for future in ended:
                 try:
                     self._finish(future)
                 except Stopped:
-                    log.error("the database stayed away: a lease has to run out before the trial runs again")
+                    log.error(
+                        "the database stayed away: a lease has to run out before the trial runs again"
+                    )
             if left <= 0 and not ended:
                 for one in self.running:
-                    log.error("trial %s did not end in time: its lease has to run out", one.record.id)
+                    log.error(
+                        "trial %s did not end in time: its lease has to run out", one.record.id
+                    )
                     self.heart.drop(one.lease)
                 self.running.clear()
 
@@ -320,7 +326,9 @@ class Worker:
         verdict = self.task.judge(future.outcome())
         try:
             if one.void:
-                log.warning("trial %s: its end is not written, it belongs to somebody else", one.record.id)
+                log.warning(
+                    "trial %s: its end is not written, it belongs to somebody else", one.record.id
+                )
                 return
             self._patience.call(lambda: self._write(one, verdict))
         except LeaseLost as error:
@@ -392,5 +400,3 @@ class Worker:
         if limit is not None and self._counted_broken >= limit:
             raise BrokenExperiment(f"This worker broke {self._counted_broken} trials, its limit.")
         report.reason = claimer.reason if idle is Idle.USED_UP else ""
-
-

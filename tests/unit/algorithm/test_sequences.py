@@ -54,7 +54,9 @@ def test_a_number_has_its_point_whoever_asks_and_in_whatever_order(name: str, ki
 @pytest.mark.parametrize("name", ["random", "sobol"])
 def test_another_seed_gives_another_set(name: str) -> None:
     space = Space.parse(SPACES["continuous"])
-    assert set(points(make(name, space, 1), range(20))) != set(points(make(name, space, 2), range(20)))
+    assert set(points(make(name, space, 1), range(20))) != set(
+        points(make(name, space, 2), range(20))
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,7 +81,9 @@ def test_weights_are_kept_in_a_finite_space() -> None:
 
 
 def test_random_draws_fill_the_unit_cube() -> None:
-    space = Space.parse({"x": "uniform(0, 1, precision=None)", "y": "uniform(0, 1, precision=None)"})
+    space = Space.parse(
+        {"x": "uniform(0, 1, precision=None)", "y": "uniform(0, 1, precision=None)"}
+    )
     found = np.array([json.loads(text) for text in points(make("random", space), range(2000))])
     assert abs(found.mean(axis=0) - 0.5).max() < 0.03
     assert abs(np.corrcoef(found.T)[0, 1]) < 0.08
@@ -88,9 +92,13 @@ def test_random_draws_fill_the_unit_cube() -> None:
 def test_sobol_covers_more_evenly_than_random() -> None:
     from scipy.stats import qmc
 
-    space = Space.parse({"x": "uniform(0, 1, precision=None)", "y": "uniform(0, 1, precision=None)"})
+    space = Space.parse(
+        {"x": "uniform(0, 1, precision=None)", "y": "uniform(0, 1, precision=None)"}
+    )
     spread = {
-        name: qmc.discrepancy(np.array([json.loads(t) for t in points(make(name, space), range(256))]))
+        name: qmc.discrepancy(
+            np.array([json.loads(t) for t in points(make(name, space), range(256))])
+        )
         for name in ("random", "sobol")
     }
     assert spread["sobol"] < spread["random"] / 3
@@ -100,7 +108,9 @@ def test_the_grid_mixes_levels_log_scales_and_whole_dimensions() -> None:
     space = Space.parse(
         {"lr": "loguniform(0.001, 1)", "n": "randint(0, 3)", "c": "choices(['a', 'b'])"}
     )
-    found = [json.loads(text) for text in points(make("gridsearch", space, n_values=4), range(100))]
+    found = [
+        json.loads(text) for text in points(make("gridsearch", space, n_values=4), range(100))
+    ]
     assert len(found) == 4 * 3 * 2
     assert found[0] == [0.001, 0, "a"] and found[1] == [0.001, 0, "b"]
     assert sorted({row[0] for row in found}) == [0.001, 0.01, 0.1, 1.0]
@@ -144,7 +154,9 @@ def test_a_removed_point_of_a_finite_space_is_tried_again() -> None:
     assert isinstance(found, Suggestion) and dump_values(found.values) == plain[7]
 
 
-def test_rare_cells_of_a_large_finite_space_are_reached_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rare_cells_of_a_large_finite_space_are_reached_at_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from orion_k8s.algorithm import random as module
     from orion_k8s.algorithm import sequence
 

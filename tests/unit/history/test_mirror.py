@@ -33,9 +33,13 @@ def test_gaps_and_the_window_are_read_and_finished_trials_are_not() -> None:
 
 
 def test_columns_follow_the_rows() -> None:
-    history = filled(row(0, "completed", 0.5), row(1), row(2, "completed", -1.0), row(3, "removed"))
+    history = filled(
+        row(0, "completed", 0.5), row(1), row(2, "completed", -1.0), row(3, "removed")
+    )
     assert history.numbers.tolist() == [0, 1, 2, 3]
-    assert history.status.tolist() == [CODES[s] for s in ("completed", "reserved", "completed", "removed")]
+    assert history.status.tolist() == [
+        CODES[s] for s in ("completed", "reserved", "completed", "removed")
+    ]
     assert np.isnan(history.objectives[1]) and history.objectives[2] == -1.0
     assert history.best() == (2, -1.0)
     assert history.points.shape == (4, 2)
@@ -69,13 +73,17 @@ def test_incremental_reads_miss_nothing(seed: int) -> None:
     free, unused = list(range(spread)), spread
     for _ in range(100):
         for _ in range(rng.choice([0, 1, 3, 40])):
-            number = free.pop(rng.randrange(spread))  # a worker takes one of the first free numbers
+            number = free.pop(
+                rng.randrange(spread)
+            )  # a worker takes one of the first free numbers
             free.append(unused)
             unused += 1
             table[number] = row(number)
             for other in rng.choices(list(table), k=3):
                 if table[other].status == "reserved" and rng.random() < 0.5:
-                    table[other] = row(other, rng.choice(["completed", "broken", "interrupted"]), 1.0)
+                    table[other] = row(
+                        other, rng.choice(["completed", "broken", "interrupted"]), 1.0
+                    )
         full = True
         while full:
             full = history.apply([table[n] for n in history.numbers_to_read() if n in table])
@@ -144,7 +152,8 @@ def test_gaps_are_taken_first() -> None:
 
 def test_suspended_says_by_whom() -> None:
     history = filled(
-        row(0, "suspended")._replace(held_by="person"), row(1, "suspended")._replace(held_by="algorithm")
+        row(0, "suspended")._replace(held_by="person"),
+        row(1, "suspended")._replace(held_by="algorithm"),
     )
     assert history.held_by_person == [0]
     history.apply([row(0, "interrupted")])

@@ -254,13 +254,31 @@ def test_5_a_finite_space_ends_with_a_plain_message(cluster: Cluster) -> None:
 
 def test_6_identity_knows_parent_and_repetition(cluster: Cluster) -> None:
     assert identity_of("[1]") == identity_of("[1]", None, 0)
-    assert len({identity_of("[1]"), identity_of("[1]", "p"), identity_of("[1]", "q"), identity_of("[1]", None, 1)}) == 4
+    assert (
+        len(
+            {
+                identity_of("[1]"),
+                identity_of("[1]", "p"),
+                identity_of("[1]", "q"),
+                identity_of("[1]", None, 1),
+            }
+        )
+        == 4
+    )
 
 
 def test_7_a_decision_is_made_once(cluster: Cluster) -> None:
     record = cluster.experiment(max_trials=10)
     first, second = (
-        Claim(new_id(), n, f"[0.{n}]", identity_of(f"[0.{n}]"), new_token(), "a", decision="rung 1 slot 0")
+        Claim(
+            new_id(),
+            n,
+            f"[0.{n}]",
+            identity_of(f"[0.{n}]"),
+            new_token(),
+            "a",
+            decision="rung 1 slot 0",
+        )
         for n in (1, 2)
     )
     assert not cluster.storage.claim(record.id, first, 30.0)
@@ -384,7 +402,9 @@ def test_i6_a_trial_costs_three_verbs_however_long_the_history(cluster: Cluster)
     for verb in ("read", "read_all", "claim", "complete", "experiment", "trial", "reserve"):
         original = getattr(cluster.storage, verb)
 
-        def counted(*args: object, _verb: str = verb, _original: object = original, **kw: object) -> object:
+        def counted(
+            *args: object, _verb: str = verb, _original: object = original, **kw: object
+        ) -> object:
             calls.append(_verb)
             return _original(*args, **kw)  # type: ignore[operator]
 

@@ -54,7 +54,9 @@ def test_11_who_was_presumed_dead_overwrites_nothing(cluster: Cluster) -> None:
     assert stored is not None and stored.objective == 1.0 and stored.attempt == 2
 
 
-def test_11_a_lease_that_ran_out_is_its_owners_until_somebody_takes_the_trial(cluster: Cluster) -> None:
+def test_11_a_lease_that_ran_out_is_its_owners_until_somebody_takes_the_trial(
+    cluster: Cluster,
+) -> None:
     record = cluster.experiment(max_trials=1)
     worker = cluster.worker("a")
     trial = got(worker.acquire())
