@@ -12,6 +12,7 @@ import time
 import uuid
 import venv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,16 +68,10 @@ def _answers(uri: str) -> bool:
     return True
 
 
-@pytest.fixture(scope="session")
-def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URI of a server: TEST_MONGODB_URI, or one that is started for this session."""
-    given = os.environ.get("TEST_MONGODB_URI")
-    if given:
-        if not _answers(given):
-            pytest.fail("The MongoDB that TEST_MONGODB_URI names does not answer.", pytrace=False)
-        yield given
-        return
-    program, folder = _server_program(), tmp_path_factory.mktemp("mongodb")
+@contextmanager
+def _started(folder: Path) -> Iterator[str]:
+    """Start the server that pip installs, with its data in a folder; its URI."""
+    program = _server_program()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     (folder / "empty.toml").touch()  # else it takes settings that happen to lie about
@@ -108,6 +103,54 @@ def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of a server: TEST_MONGODB_URI, or one that is started for this session."""
+    given = os.environ.get("TEST_MONGODB_URI")
+    if given:
+        if not _answers(given):
+            pytest.fail("The MongoDB that TEST_MONGODB_URI names does not answer.", pytrace=False)
+        yield given
+        return
+    with _started(tmp_path_factory.mktemp("mongodb")) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def strict_mongodb_uri(
+    mongodb_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URI of a server that gives up a unique key with the document that held it.
+
+    MongoDB does. Of the servers that stand in for it one (SecantusDB's Rust version, 0.5.3) keeps
+    the old key of a document that was updated: tests that need it take another server then.
+    """
+    if _gives_keys_up(mongodb_uri):
+        yield mongodb_uri
+        return
+    with _started(tmp_path_factory.mktemp("strict")) as uri:
+        yield uri
+
+
+def _gives_keys_up(uri: str) -> bool:
+    import pymongo
+    from pymongo.errors import DuplicateKeyError
+
+    with pymongo.MongoClient(uri) as client:
+        name = f"test_{uuid.uuid4().hex[:16]}"
+        keys = client[name]["keys"]
+        try:
+            keys.create_index("key", unique=True)
+            keys.insert_one({"_id": 1, "key": "a"})
+            keys.update_one({"_id": 1}, {"$set": {"key": "b"}})
+            keys.insert_one({"_id": 2, "key": "a"})
+        except DuplicateKeyError:
+            return False
+        finally:
+            client.drop_database(name)
+    return True
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 from orion_k8s.errors import (
     DamagedDatabase,
+    DatabaseError,
     InvalidResult,
     InvalidTransition,
     LeaseLost,
@@ -26,6 +27,9 @@ AS_JSON = ("space", "algorithm", "metadata")
 
 LOST = "its lease ran out: the worker died, or could not reach the database"
 """Why `requeue_lost` interrupts a trial."""
+
+CLAIM_TRIES = 20
+"""How often a claim is repeated that was refused though nothing stands in its way any more."""
 
 UPGRADE = "run `orion-k8s db upgrade`"
 SETUP = "run `orion-k8s db setup`"
@@ -128,6 +132,14 @@ def lease_lost(trial: str, record: TrialRecord | None) -> LeaseLost:
         return LeaseLost(f"Trial {trial} is gone: it was removed from the database.")
     return LeaseLost(
         f"Trial {record.number} is no longer reserved under this token. Its story: {record.tell()}"
+    )
+
+
+def keys_without_holder(where: str) -> DatabaseError:
+    """Return the error for a unique index that refuses what no trial holds."""
+    return DatabaseError(
+        f"An index of {where} refuses a key that no trial holds, so it is damaged: stop the "
+        "workers and rebuild the indexes of the trials."
     )
 
 

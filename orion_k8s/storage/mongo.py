@@ -109,7 +109,7 @@ class MongoDB(PeopleVerbs):
         document: Document = {k: literal(v) for k, v in fields.items()}
         document |= {"attempt": 1, "lost": 0, "submit_time": NOW, "start_time": NOW}
         document |= leased(lease_s)
-        while True:
+        for _ in range(codec.CLAIM_TRIES):
             with self._connection.speaking(writes=True):
                 try:
                     self._connection.trials.update_one(
@@ -122,6 +122,7 @@ class MongoDB(PeopleVerbs):
                     taken = self._taken(experiment, claim, lease_s)
             if taken is not None:
                 return taken  # otherwise what stood in the way was removed meanwhile
+        raise codec.keys_without_holder(self._connection.where)
 
     def _taken(self, experiment: str, claim: Claim, lease_s: float) -> frozenset[Conflict] | None:
         trials, only_id = self._connection.trials, {"_id": 1}

@@ -139,7 +139,7 @@ class SQLite(PeopleVerbs, Storage):
 
     def claim(self, experiment: str, claim: Claim, lease_s: float) -> frozenset[Conflict]:
         """Insert a new trial, already reserved; see the contract."""
-        while True:
+        for _ in range(codec.CLAIM_TRIES):
             wall = self._wall()
             try:
                 self._connection.write(
@@ -161,6 +161,7 @@ class SQLite(PeopleVerbs, Storage):
             taken = self._taken(experiment, claim, lease_s)
             if taken is not None:
                 return taken  # otherwise what stood in the way was removed meanwhile
+        raise codec.keys_without_holder(self.path)
 
     def _taken(self, experiment: str, claim: Claim, lease_s: float) -> frozenset[Conflict] | None:
         own = self._connection.rows("SELECT 1 FROM trials WHERE id = ?", (claim.id,))
