@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -200,9 +201,9 @@ _TABLE = (
     Option(
         "worker",
         "max_broken",
-        Integer(1),
-        3,
-        "trials that may break in this worker before it ends",
+        Integer(1, optional=True),
+        None,
+        "trials that may break in this worker before it ends; without it the experiment's limit",
         env=("ORION_WORKER_MAX_BROKEN",),
         flags=("--worker-max-broken",),
     ),
@@ -210,8 +211,9 @@ _TABLE = (
         "worker",
         "idle_timeout",
         Seconds(zero=True, endless=True),
-        60.0,
-        "seconds without anything to do after which this worker ends",
+        math.inf,
+        "seconds without anything to do after which this worker ends; without it, it waits: the"
+        " workers that hold the last trials may die",
         env=("ORION_IDLE_TIMEOUT", "ORION_MAX_IDLE_TIME"),
         flags=("--idle-timeout",),
     ),

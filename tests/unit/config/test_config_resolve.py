@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import subprocess
 import sys
@@ -66,8 +67,8 @@ def test_the_defaults() -> None:
         "executor_configuration": {},
         "heartbeat": 15.0,
         "max_trials": None,
-        "max_broken": 3,
-        "idle_timeout": 60.0,
+        "max_broken": None,
+        "idle_timeout": math.inf,
         "interrupt_signal_code": 130,
         "user_script_config": "config",
         "grace": 10.0,
