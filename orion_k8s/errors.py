@@ -165,4 +165,4 @@ class DamagedDatabase(SchemaError):
 
 
 class SharedVolume(DatabaseError):
-    """The SQLite file is used by several machines at once: use MongoDB for more than one machine."""
+    """Several machines use the SQLite file at once: use MongoDB for more than one machine."""

@@ -1,9 +1,11 @@
-"""A worker's mirror of the shared history: columns that algorithms read, and what is left to read and to claim.
+"""A worker's mirror of the shared history: columns to learn from, what to read, what to claim.
 
-It is filled by reads of the rows that can have changed, and never asks for the whole history twice. No clock
-decides what is new, for a write that commits late carries an early time: the mirror asks for every number that it
-has not seen and that may exist (the gaps, and a window beyond the ends), and for every trial that is not finished.
-Finished trials change by a person's hand alone; then the experiment's generation changes and the mirror is rebuilt.
+It is filled by reads of the rows that can have changed, and never asks for the whole history
+twice. No clock
+decides what is new, for a write that commits late carries an early time: the mirror asks for every
+    number that it has not seen and that may exist (the gaps, and a window beyond the ends), and
+    for every trial that is not finished. Finished trials change by a person's hand alone; then the
+    experiment's generation changes and the mirror is rebuilt.
 """
 
 from __future__ import annotations
@@ -69,10 +71,10 @@ class History:
     # --- filling ---------------------------------------------------------------------------------
 
     def numbers_to_read(self) -> list[int]:
-        """Return the numbers whose rows may be new or changed: the argument of the incremental read.
+        """Return the numbers whose rows may be new or changed, for the incremental read.
 
-        A worker claims among the first free numbers, so a number that exists has few free ones below it: an
-        empty window beyond the highest number means that nothing is there.
+        A worker claims among the first free numbers, so a number that exists has few free ones
+            below it: an empty window beyond the highest number means that nothing is there.
         """
         numbers = [n for group in self._by_status.values() for n in group]
         numbers += self._gaps
@@ -194,9 +196,10 @@ class History:
     def limit(self, max_trials: int | None) -> int | None:
         """Return the bound below which numbers may be claimed (None: no bound).
 
-        It counts the broken ones and the tombstones that this mirror knows. Both are final and were read at
-        majority, so an old mirror can only set the bound too low: nobody goes too far, and in the end every
-        number below it is filled.
+        It counts the broken ones and the tombstones that this mirror knows. Both are final and
+        were read at
+        majority, so an old mirror can only set the bound too low: nobody goes too far, and in the
+            end every number below it is filled.
         """
         if max_trials is None:
             return None
@@ -204,7 +207,7 @@ class History:
         return max_trials + self._counts[CODES["broken"]] + removed - self.inserted
 
     def free_numbers(self, choices: int, max_trials: int | None) -> list[int]:
-        """Return the first `choices` numbers that nobody took, gaps first; empty where none may be claimed."""
+        """Return the first `choices` numbers that are free and may be claimed, gaps first."""
         if max_trials is not None:
             gone = self.count(Status.BROKEN, Status.REMOVED)
             if len(self._values) - gone >= max_trials:
@@ -221,7 +224,7 @@ class History:
 
     @property
     def waiting(self) -> list[int]:
-        """Numbers of the trials that a worker may reserve: the interrupted ones, then the new ones."""
+        """Numbers of the trials that a worker may reserve: interrupted ones, then new ones."""
         return [*self.with_status(Status.INTERRUPTED), *self.with_status(Status.NEW)]
 
     @property
@@ -248,7 +251,7 @@ class History:
 
     @property
     def points(self) -> NDArray[np.float64]:
-        """Points of all trials in unit-cube coordinates, (n, width) float64 in [0, 1], NaN for tombstones.
+        """Points in unit-cube coordinates, (n, width) float64 in [0, 1], NaN for tombstones.
 
         Each point is decoded from its text once, when it is first asked for.
         """

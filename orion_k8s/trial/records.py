@@ -18,12 +18,12 @@ def new_id() -> str:
 
 
 def new_token() -> str:
-    """Return a fresh fencing token. It is made by the client, so that a retried write finds itself."""
+    """Return a fresh fencing token. The client makes it, so that a retried write finds itself."""
     return os.urandom(8).hex()
 
 
 def dump_values(values: Sequence[Any]) -> str:
-    """Return the canonical JSON text of a point: one value a dimension, in the order of the space."""
+    """Return the canonical JSON text of a point: a value a dimension, in the space's order."""
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
 
 

@@ -43,7 +43,7 @@ TRANSITIONS: dict[str, tuple[frozenset[Status], Status]] = {
     "give up": (frozenset({Status.RESERVED}), Status.BROKEN),
     "resume": (frozenset({Status.SUSPENDED}), Status.INTERRUPTED),
 }
-"""What workers do. `complete` takes an interrupted trial too: a lease that ran out during an outage
+"""What workers do. `complete` takes an interrupted trial too: a lease that ran out in an outage
 is still its owner's until somebody reserves the trial anew (the token decides)."""
 
 BY_HAND: dict[Status, frozenset[Status]] = {

@@ -1,7 +1,8 @@
 """Getting the next trial: reserve one that waits, or suggest a new one and claim it by insert.
 
-Workers meet only in the shared history. Each decides from its own mirror; where two make the same decision, a unique key
-lets one of them win, and the loser looks again and decides anew. Nothing here waits for anybody.
+Workers meet only in the shared history. Each decides from its own mirror; where two make the same
+decision, a unique key lets one of them win, and the loser looks again and decides anew. Nothing
+here waits for anybody.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from orion_k8s.algorithm import Algorithm, Finished, Suggestion
 from orion_k8s.history import History
@@ -77,8 +79,9 @@ class Claimer:
         algorithm: its algorithm.
         worker: this worker's name.
         lease_s: length of a lease in seconds.
-        call: calls a verb of the storage, again and again through an outage. Each verb by itself, for a claim or a
-            reservation whose reply was lost must be repeated as it was, or it would be held by nobody.
+        call: calls a verb of the storage, again and again through an outage. Each verb by itself,
+            for a claim or a reservation whose reply was lost must be repeated as it was, or it
+            would be held by nobody.
         rng: to choose among free numbers where workers collide; it has no say in what a trial is.
         monotonic: seconds of a clock that never jumps.
     """
@@ -114,7 +117,7 @@ class Claimer:
     # --- the mirror ------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Read what may have changed since the last time; all of it after somebody changed finished trials."""
+        """Read what may have changed; all of it after somebody changed finished trials."""
         record = self.record
         if record is not None and record.generation != self.history.generation:
             self._rebuild(record)
@@ -123,11 +126,11 @@ class Claimer:
         while full:
             self.tally.reads += 1
             numbers = self.history.numbers_to_read()
-            rows = self._call(lambda: self.storage.read(self.experiment, numbers))
+            rows = self._call(partial(self.storage.read, self.experiment, numbers))
             full = self.history.apply(rows)
 
     def _rebuild(self, record: ExperimentRecord) -> None:
-        # The generation is the one read *before* the trials: a change under way is seen by the next look.
+        # The generation read *before* the trials: a change under way is seen by the next look.
         self.tally.rebuilds += 1
         self.history = self._call(lambda: self._read_all(record.generation))
 
@@ -137,9 +140,9 @@ class Claimer:
         return history
 
     def look_at_record(self, record: ExperimentRecord | None) -> None:
-        """Take in the experiment's record as somebody read it: limits and generation may have changed."""
+        """Take in the experiment's record as it was read: limits and generation may differ."""
         if record is not None and record.generation % 2 and self.record is not None:
-            # A person's change is under way, or its process died half-way: look again at every beat.
+            # A person's change is under way, or died half-way: look again at every beat.
             self.history.generation = -1
         self.record = record
 
@@ -202,7 +205,7 @@ class Claimer:
                 for number in self.history.with_status(status)
                 if self._cooling.get(number, now) <= now
             ]
-            # Any of them will do: at random, so that a hundred idle workers don't all ask for the first.
+            # Any of them will do: at random, lest a hundred idle workers all ask for the first.
             self._rng.shuffle(numbers)
             for number in numbers:
                 trial = self._reserve(number)
@@ -219,13 +222,13 @@ class Claimer:
         )
 
     def _forget_waiting(self, number: int) -> None:
-        """Mark a trial that somebody else took as reserved; the next read tells what became of it."""
+        """Mark a trial that somebody else took as reserved; the next read tells more."""
         index = self.history.index(number)
         if index is not None:
             self.history.fill([Row(number, Status.RESERVED.value, None, "", "")])
 
     def _claim_new(self) -> TrialRecord | Finished | str | None:
-        """Claim a new trial; or say "finished" or why to wait; None where the mirror was too old."""
+        """Claim a new trial; or say why not; None where the mirror was too old."""
         record = self.record
         if record is None:
             return None
@@ -245,7 +248,7 @@ class Claimer:
             self.tally.claims += 1
             conflicts = self._insert(claim)
             if not conflicts:
-                # Slowly, so that the spread settles where collisions are rare and draws stay near the front.
+                # Slowly: the spread settles where collisions are rare, near the front.
                 self._choices = max(1.0, self._choices * 0.95)
                 trial = TrialRecord(
                     id=claim.id,
@@ -267,7 +270,8 @@ class Claimer:
                 if Conflict.NUMBER in conflicts:
                     self._choices = min(float(_MOST_CHOICES), 1.5 * self._choices + 1)
                 return None
-            # The parameters alone are taken: the next point of the same number, from a mirror that knows them.
+            # The parameters alone are taken: the next point of the same number, from a mirror
+            # that knows them.
             self.refresh()
             attempt += 1
 

@@ -1,7 +1,8 @@
 """The one heartbeat of a worker process: it renews leases, notices changes, and finds lost trials.
 
-A thread does it, so that a suggestion or a function that takes minutes never costs a lease. It shares nothing with the
-main thread but the table of leases below a lock that is never held across a call to the database.
+A thread does it, so that a suggestion or a function that takes minutes never costs a lease. It
+shares nothing with the main thread but the table of leases below a lock that is never held across
+a call to the database.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ class Heart:
         experiment: id of the experiment.
         heartbeat_s: seconds between two beats.
         max_lost: a trial lost so often becomes broken.
-        on_void: called from the heart's thread with a lease that somebody else took: stop that program.
-        on_record: called from the heart's thread with the experiment's record, None where it is gone.
+        on_void: called from the heart's thread with a lease that somebody else took: stop that
+            program.
+        on_record: called from the heart's thread with the experiment's record, None where it is
+            gone.
         on_fatal: called from the heart's thread with an error that a person must act on.
         monotonic: seconds of a clock that never jumps.
     """
@@ -73,7 +76,7 @@ class Heart:
     def hold(self, lease: Lease) -> None:
         """Renew this lease from now on."""
         if os.getpid() != self._pid:
-            # A forked child: the parent's leases are the parent's, and its lock may have been held.
+            # A forked child: the leases are the parent's, and its lock may have been held.
             self._pid, self._lock, self._leases = os.getpid(), threading.Lock(), {}
             self._stop, self._thread = threading.Event(), None
         with self._lock:
@@ -107,7 +110,7 @@ class Heart:
             self._thread = None
 
     def _run(self) -> None:
-        # The first beat comes at a random moment of the interval: 500 workers started at once don't beat in step.
+        # The first beat comes at a random moment: 500 workers started at once don't beat in step.
         wait = self._rng.uniform(0.1, 1.0) * self.heartbeat_s
         while not self._stop.wait(wait):
             try:
@@ -130,8 +133,9 @@ class Heart:
         """Do what an interval asks for: renew, read the experiment's record, look for lost trials.
 
         Raises:
-            DatabaseUnavailable: the database is away. Whoever's lease runs out meanwhile must have time to renew it
-                before anybody takes the trial, so the search for lost trials rests for one lease length afterwards.
+            DatabaseUnavailable: the database is away. Whoever's lease runs out meanwhile must have
+                time to renew it before anybody takes the trial, so the search for lost trials
+                rests for one lease length afterwards.
         """
         try:
             self._renew()

@@ -1,4 +1,4 @@
-"""The loop of one worker: get a trial, run it, write down how it ended, until the experiment ends."""
+"""The loop of one worker: get a trial, run it, write how it ended, until the experiment ends."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Limits:
     Attributes:
         max_trials: trials that this worker completes at most; None for no limit.
         max_broken: broken trials that end this worker; None for no limit of its own.
-        idle_timeout_s: seconds without anything to run that end this worker; None to wait for ever.
+        idle_timeout_s: seconds without anything to run that end this worker; None to wait for
+            ever.
         grace_s: seconds that a program gets between SIGTERM and SIGKILL.
     """
 
@@ -90,8 +91,8 @@ class Hooks:
 
     Attributes:
         trial_of: makes the trial that people see from what the history holds.
-        on_error: called with (trial, error, how many this worker broke); a false value keeps this failure from
-            counting towards the worker's own max_broken.
+        on_error: called with (trial, error, how many this worker broke); a false value keeps this
+            failure from counting towards the worker's own max_broken.
         on_change: called after every change, for the progress display.
     """
 
@@ -101,7 +102,7 @@ class Hooks:
 
 
 class Worker:
-    """One worker of `executor.slots()` slots. Any number of them share a history and never wait for each other.
+    """One worker of `executor.slots()` slots; any number share a history and wait for nobody.
 
     Args:
         claimer: its way to the next trial; it must call the storage through `patience`.
@@ -233,7 +234,7 @@ class Worker:
             self._wait(found)
 
     def _fill_slots(self) -> Idle | None:
-        """Start trials while slots are free; None when all slots are taken, else why no more were started."""
+        """Start trials while slots are free; None if all are taken, else why no more started."""
         while not self._stop.is_set() and len(self.running) < self.executor.slots():
             if not self._may_start():
                 return Idle.WAIT
@@ -292,7 +293,7 @@ class Worker:
                 self._finish(future)
 
     def _end_running(self) -> None:
-        """End what runs: first the programs, then their reservations. Never the other way round."""
+        """End what runs: first the programs, then their reservations. Never the other way."""
         self._stop.set()
         for one in self.running:
             one.future.cancel(self.limits.grace_s)

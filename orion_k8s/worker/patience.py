@@ -45,7 +45,9 @@ class Backoff:
 class Caller(Protocol):
     """Calls a verb of the storage and returns its reply."""
 
-    def __call__(self, verb: Callable[[], T]) -> T: ...
+    def __call__(self, verb: Callable[[], T]) -> T:
+        """Return the verb's reply."""
+        ...
 
 
 def call_once(verb: Callable[[], T]) -> T:
@@ -61,10 +63,12 @@ class Patience:
     """Calls verbs until they go through. Verbs may be repeated: the storage's contract says so.
 
     Args:
-        last_s: how long results in hand are kept for a database that is away when the worker must end.
+        last_s: how long results in hand are kept for a database that is away when the worker must
+            end.
 
     Attributes:
-        stop: set when the worker must end; then an outage is borne for `last_s` seconds more and no longer.
+        stop: set when the worker must end; then an outage is borne for `last_s` seconds more and
+            no longer.
     """
 
     def __init__(self, last_s: float = 10.0) -> None:

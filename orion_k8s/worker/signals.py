@@ -16,7 +16,7 @@ class Interrupt(BaseException):
 
 
 class Signals:
-    """Handles the signals inside a `with` block, where the block runs in the main thread; else it does nothing.
+    """Handles the signals inside a `with` block in the main thread; elsewhere it does nothing.
 
     Args:
         on_signal: called from the handler with the signal's number and how many there were.
@@ -46,7 +46,7 @@ class Signals:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            # A handler that was not installed from Python can't be put back: the default is the nearest.
+            # A handler not installed from Python can't be put back: the default is the nearest.
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._before.clear()
 

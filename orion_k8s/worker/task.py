@@ -65,7 +65,7 @@ class Task(ABC):
 
 
 class FunctionTask(Task):
-    """A Python function that takes the parameters as keyword arguments and returns the objective or results.
+    """A Python function of the parameters, by name, that returns the objective or results.
 
     Args:
         function: the objective function.

@@ -1,4 +1,4 @@
-"""The mirror: counting, gaps, windows, and the bound on numbers. Rows are made here; no database."""
+"""The mirror: counting, gaps, windows, the bound on numbers. Rows are made here; no database."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_counts_follow_changes() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_incremental_reads_miss_nothing(seed: int) -> None:
-    """Writers claim as workers do; this mirror reads now and then, each time through its own list of numbers."""
+    """Writers claim as workers do; this mirror reads now and then, by its own list of numbers."""
     rng = random.Random(seed)
     table: dict[int, Row] = {}
     history, spread = History(SPACE), rng.choice([1, 4, 15])

@@ -1,4 +1,4 @@
-"""Several workers on one history in one thread: interleavings made by hand, at the storage's verbs."""
+"""Several workers on one history in one thread: interleavings by hand, at the storage's verbs."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def before(storage: Any, verb: str, act: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def after(storage: Any, verb: str, act: Callable[[], None]) -> Iterator[None]:
-    """Let something happen just after the next call of a verb; what `act` raises replaces the reply."""
+    """Let something happen just after the next call of a verb; an error replaces the reply."""
     original = getattr(storage, verb)
 
     def once(*args: Any, **kwargs: Any) -> Any:

@@ -27,7 +27,7 @@ def person(cluster: Cluster, x: float, objective: float | None = None) -> TrialR
     return cluster.storage.insert(cluster.record.id, record)
 
 
-# --- 1: N is exact when trials break ------------------------------------------------------------------
+# --- 1: N is exact when trials break -------------------------------------------------------------
 
 
 def test_1_broken_trials_are_replaced_and_n_is_exact(cluster: Cluster) -> None:
@@ -88,7 +88,7 @@ def test_1_an_inserted_grid_cell_does_not_hide_another_cell(cluster: Cluster) ->
     assert values == ["[0.0]", "[2.0]", "[3.0]"]
 
 
-# --- 2: which key was hit -----------------------------------------------------------------------------
+# --- 2: which key was hit ------------------------------------------------------------------------
 
 
 def test_2_a_taken_number_means_a_new_suggestion_for_a_new_number(cluster: Cluster) -> None:
@@ -123,7 +123,7 @@ def test_2_both_keys_may_be_hit_at_once(cluster: Cluster) -> None:
     assert cluster.storage.claim(record.id, claim, 30.0) == {Conflict.NUMBER, Conflict.IDENTITY}
 
 
-# --- 3: a reply that never came -------------------------------------------------------------------------
+# --- 3: a reply that never came ------------------------------------------------------------------
 
 
 def test_3_a_retried_claim_finds_itself_and_renews_its_lease_first(cluster: Cluster) -> None:
@@ -173,7 +173,7 @@ def test_3_an_outage_after_the_insert_costs_no_trial(cluster: Cluster) -> None:
     assert stored is not None and stored.token == trial.token
 
 
-# --- 4: collisions ----------------------------------------------------------------------------------------
+# --- 4: collisions -------------------------------------------------------------------------------
 
 
 def test_4_one_worker_never_leaves_the_order(cluster: Cluster) -> None:
@@ -211,7 +211,7 @@ def test_4_the_spread_shrinks_again(cluster: Cluster) -> None:
     assert worker._choices == 1.0
 
 
-# --- 5: the same set for any number of workers --------------------------------------------------------------
+# --- 5: the same set for any number of workers ---------------------------------------------------
 
 
 @pytest.mark.parametrize("space", [{"x": "uniform(0, 1)"}, {"x": "uniform(1, 2, precision=2)"}])
@@ -249,7 +249,7 @@ def test_5_a_finite_space_ends_with_a_plain_message(cluster: Cluster) -> None:
     assert "all 3 points were tried" in b.reason
 
 
-# --- 6 and 7: identity ---------------------------------------------------------------------------------------
+# --- 6 and 7: identity ---------------------------------------------------------------------------
 
 
 def test_6_identity_knows_parent_and_repetition(cluster: Cluster) -> None:
@@ -285,7 +285,7 @@ def test_7_a_decision_is_made_once(cluster: Cluster) -> None:
     assert cluster.storage.claim(record.id, second, 30.0) == {Conflict.DECISION}
 
 
-# --- 8 and 9: reading, and the end -----------------------------------------------------------------------------
+# --- 8 and 9: reading, and the end ---------------------------------------------------------------
 
 
 def test_8_a_persons_change_rebuilds_every_mirror(cluster: Cluster) -> None:

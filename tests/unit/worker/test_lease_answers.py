@@ -21,7 +21,7 @@ def lose(cluster: Cluster, trial: TrialRecord) -> None:
     assert trial.number in [number for number, _ in found]
 
 
-# --- 11: tokens ---------------------------------------------------------------------------------------
+# --- 11: tokens ----------------------------------------------------------------------------------
 
 
 def test_11_the_token_is_new_at_every_reservation(cluster: Cluster) -> None:
@@ -88,7 +88,7 @@ def test_11_a_heartbeat_revives_nothing_that_ended(cluster: Cluster) -> None:
     assert cluster.counts() == {Status.COMPLETED: 1}
 
 
-# --- 12: who finds lost trials ---------------------------------------------------------------------------
+# --- 12: who finds lost trials -------------------------------------------------------------------
 
 
 def test_12_only_what_is_over_is_released_and_only_to_interrupted(cluster: Cluster) -> None:
@@ -116,7 +116,7 @@ def test_12_the_update_repeats_the_test(cluster: Cluster) -> None:
     other.close()
 
 
-# --- 13: after an outage ------------------------------------------------------------------------------------
+# --- 13: after an outage -------------------------------------------------------------------------
 
 
 def test_13_nobody_takes_anything_for_one_lease_after_an_outage(cluster: Cluster) -> None:
@@ -160,7 +160,7 @@ def test_13_a_new_worker_does_not_know_of_outages_and_waits_too(cluster: Cluster
     assert cluster.counts() == {Status.INTERRUPTED: 1}
 
 
-# --- 14: the database's clock jumps -----------------------------------------------------------------------
+# --- 14: the database's clock jumps --------------------------------------------------------------
 
 
 def test_14_a_change_of_primary_is_like_an_outage(cluster: Cluster) -> None:
@@ -184,7 +184,7 @@ def test_14_a_lease_further_ahead_than_its_length_is_cut(cluster: Cluster) -> No
     assert cluster.storage.requeue_lost(record.id, 3) == [(0, Status.INTERRUPTED)]
 
 
-# --- 15: SQLite, one machine --------------------------------------------------------------------------------
+# --- 15: SQLite, one machine ---------------------------------------------------------------------
 
 
 def test_15_the_date_has_no_say(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_15_a_shared_volume_is_refused(tmp_path: Path) -> None:
         one.close()
 
 
-# --- 16: a program that kills its worker -------------------------------------------------------------------
+# --- 16: a program that kills its worker ---------------------------------------------------------
 
 
 def test_16_a_trial_lost_too_often_is_broken_with_the_reason(cluster: Cluster) -> None:
@@ -259,7 +259,7 @@ def test_16_an_orderly_release_does_not_count_as_lost(cluster: Cluster) -> None:
     assert stored is not None and stored.lost == 0 and stored.status is Status.INTERRUPTED
 
 
-# --- the heart ---------------------------------------------------------------------------------------------
+# --- the heart -----------------------------------------------------------------------------------
 
 
 def test_one_beat_renews_all_leases_in_one_write(cluster: Cluster) -> None:
