@@ -96,9 +96,11 @@ class Heart:
     # --- the thread ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to beat. Twice is content."""
+        """Begin to beat; the database has just answered. Twice is content."""
         if self._thread is None or not self._thread.is_alive():
             self._stop.clear()
+            self._well_since, self._epoch = self._monotonic(), self.storage.epoch()
+            self.last_beat = self._well_since
             self._thread = threading.Thread(target=self._run, name="orion-heartbeat", daemon=True)
             self._thread.start()
 
@@ -115,7 +117,7 @@ class Heart:
         while not self._stop.wait(wait):
             try:
                 self.beat()
-                wait = self._rng.uniform(0.9, 1.0) * self.heartbeat_s
+                wait = self._next_s()
             except PASSING as error:
                 log.warning("heartbeat: the database is away, trying again: %s", error)
                 wait = self._rng.uniform(0.05, 0.2) * min(self.heartbeat_s, 10.0)
@@ -129,6 +131,26 @@ class Heart:
                     self._on_fatal(DatabaseError(f"The heartbeat ended by a bug: {error!r}"))
                 return
 
+    def _next_s(self) -> float:
+        """Return how long to wait for the next beat.
+
+        The first search for lost trials comes as soon as it may: a worker that replaces the only
+        one there was should not wait for a beat more. Not on the dot, as many may have started,
+        or come back from an outage, together.
+        """
+        wait = self._rng.uniform(0.9, 1.0) * self.heartbeat_s
+        well_since = self._well_since
+        if well_since is None:
+            return wait
+        rest = well_since + self.lease_s - self._monotonic()
+        if rest <= 0:
+            return wait
+        return min(wait, rest + self._rng.uniform(0.01, 0.25) * self.heartbeat_s)
+
+    def unwell(self) -> None:
+        """Note that a call of this process found the database away. From any thread."""
+        self._well_since = None
+
     def beat(self) -> None:
         """Do what an interval asks for: renew, read the experiment's record, look for lost trials.
 
@@ -137,6 +159,8 @@ class Heart:
                 time to renew it before anybody takes the trial, so the search for lost trials
                 rests for one lease length afterwards.
         """
+        if self._monotonic() - self.last_beat > self.lease_s:
+            self.unwell()  # stopped, or cut off: to this worker it looks the same
         try:
             self._renew()
             record = self.storage.experiment(self.experiment)
@@ -144,7 +168,7 @@ class Heart:
                 self._on_record(record)
             self._requeue()
         except PASSING:
-            self._well_since = None
+            self.unwell()
             raise
         self.last_beat = self._monotonic()
 
@@ -170,9 +194,10 @@ class Heart:
     def _requeue(self) -> None:
         now = self._monotonic()
         epoch = self.storage.epoch()
-        if self._well_since is None or epoch != self._epoch:
-            self._well_since, self._epoch = now, epoch
-        if now - self._well_since < self.lease_s:
+        well_since = self._well_since
+        if well_since is None or epoch != self._epoch:
+            self._well_since, self._epoch, well_since = now, epoch, now
+        if now - well_since < self.lease_s:
             return
         for number, status in self.storage.requeue_lost(self.experiment, self.max_lost):
             log.warning("trial number %d: its lease ran out, it is %s now", number, status)

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 _COOL_S = (1.0, 60.0)
 """A trial whose program interrupts itself is left alone for so long, at first and at most."""
 
+_IDLE_S = 5.0
+"""The longest wait of an idle worker between two looks: a hundred of them ask 25 times a second."""
+
 
 def worker_name() -> str:
     """Return a name that nobody else has: host, process, and a few random digits."""
@@ -139,7 +142,7 @@ class Worker:
         self._fatal: OrionError | None = None
         self._cool: dict[int, float] = {}
         self._storage = claimer.storage
-        self._quick = Backoff(0.02, min(2.0, heartbeat_s))
+        self._quick = Backoff(0.02, min(_IDLE_S, heartbeat_s))
         self._counted_broken = 0
         self.heart = Heart(
             self._storage,
@@ -150,6 +153,7 @@ class Worker:
             on_record=self._on_record,
             on_fatal=self._on_fatal,
         )
+        self._patience.on_outage = self.heart.unwell
 
     # --- from other threads and from signal handlers ---------------------------------------------
 

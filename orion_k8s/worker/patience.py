@@ -69,10 +69,12 @@ class Patience:
     Attributes:
         stop: set when the worker must end; then an outage is borne for `last_s` seconds more and
             no longer.
+        on_outage: called each time that the database is found to be away.
     """
 
     def __init__(self, last_s: float = 10.0) -> None:
         self.stop = threading.Event()
+        self.on_outage: Callable[[], None] | None = None
         self._last_s = last_s
 
     def call(self, verb: Callable[[], T]) -> T:
@@ -89,6 +91,8 @@ class Patience:
                 result = verb()
             except PASSING as error:
                 now = time.monotonic()
+                if self.on_outage is not None:
+                    self.on_outage()
                 if backoff is None or away_since is None:
                     backoff, away_since = Backoff(0.2, 5.0), now
                     log.warning("the database is away, trying again: %s", error)

@@ -11,6 +11,7 @@ from orion_k8s.errors import DatabaseUnavailable, LeaseLost, SharedVolume
 from orion_k8s.storage import Held, Lease
 from orion_k8s.storage.sqlite import SQLite
 from orion_k8s.trial import Status, TrialRecord
+from orion_k8s.worker.patience import Patience
 from tests.unit.worker.simulation import LEASE_S, Cluster, before, got, lease, result
 
 
@@ -158,6 +159,56 @@ def test_13_a_new_worker_does_not_know_of_outages_and_waits_too(cluster: Cluster
     cluster.clock.now += LEASE_S
     heart.beat()
     assert cluster.counts() == {Status.INTERRUPTED: 1}
+
+
+def test_13_a_new_worker_counts_from_its_start(cluster: Cluster) -> None:
+    """One that replaces the only worker there was looks for its trials as soon as it may."""
+    cluster.experiment(max_trials=1)
+    got(cluster.worker("owner").acquire())
+    cluster.clock.now += 100 * LEASE_S
+    heart = cluster.heart()
+    heart.start()
+    heart.stop()
+    cluster.clock.now += LEASE_S - 1
+    heart.beat()
+    assert cluster.counts() == {Status.RESERVED: 1}
+    assert heart._next_s() <= 1 + 0.25 * heart.heartbeat_s
+    cluster.clock.now += 1
+    heart.beat()
+    assert cluster.counts() == {Status.INTERRUPTED: 1}
+
+
+def test_13_an_outage_that_another_call_met_counts(cluster: Cluster) -> None:
+    cluster.experiment(max_trials=1)
+    got(cluster.worker("owner").acquire())
+    heart = cluster.heart()
+    heart.beat()
+    cluster.clock.now += LEASE_S - 1
+    patience = Patience()
+    patience.on_outage = heart.unwell
+    replies = iter([DatabaseUnavailable()])
+
+    def verb() -> None:
+        for error in replies:
+            raise error
+
+    patience.call(verb)
+    cluster.clock.now += 2
+    heart.beat()
+    assert cluster.counts() == {Status.RESERVED: 1}
+
+
+def test_13_who_was_stopped_takes_nothing_at_once(cluster: Cluster) -> None:
+    """A stop of the whole machine's processes, this worker's and the owner's, is an outage too."""
+    cluster.experiment(max_trials=1)
+    got(cluster.worker("owner").acquire())
+    heart = cluster.heart()
+    heart.beat()
+    cluster.clock.now += LEASE_S
+    heart.beat()
+    cluster.clock.now += 2 * LEASE_S
+    heart.beat()
+    assert cluster.counts() == {Status.RESERVED: 1}
 
 
 # --- 14: the database's clock jumps --------------------------------------------------------------
