@@ -106,6 +106,12 @@ class History:
         for row in rows:
             self._apply(row)
 
+    def expect(self, number: int) -> None:
+        """Take note that a number beyond the highest is taken, though its row was not read yet."""
+        if number > self._highest:
+            self._gaps.update(range(self._highest + 1, number + 1))
+            self._highest = number
+
     def _apply(self, row: Row) -> None:
         number, status = row.number, row.status
         code = CODES[status]

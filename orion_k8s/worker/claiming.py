@@ -268,6 +268,8 @@ class Claimer:
             self.tally.collisions += 1
             if Conflict.NUMBER in conflicts or Conflict.DECISION in conflicts:
                 if Conflict.NUMBER in conflicts:
+                    # With many choices it may lie beyond the window of the next read.
+                    self.history.expect(number)
                     self._choices = min(float(_MOST_CHOICES), 1.5 * self._choices + 1)
                 return None
             # The parameters alone are taken: the next point of the same number, from a mirror

@@ -34,7 +34,7 @@ _COOL_S = (1.0, 60.0)
 """A trial whose program interrupts itself is left alone for so long, at first and at most."""
 
 _IDLE_S = 5.0
-"""The longest wait of an idle worker between two looks: a hundred of them ask 25 times a second."""
+"""An idle worker looks at least so often: a hundred of them ask 25 times a second."""
 
 
 def worker_name() -> str:
@@ -312,7 +312,7 @@ class Worker:
                     self._finish(future)
                 except Stopped:
                     log.error(
-                        "the database stayed away: a lease has to run out before the trial runs again"
+                        "the database stayed away: the trial runs again when its lease is over"
                     )
             if left <= 0 and not ended:
                 for one in self.running:

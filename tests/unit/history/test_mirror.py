@@ -165,3 +165,13 @@ def test_known_values_grow_with_the_history() -> None:
     assert history.known_values() == {"[0.1,0]"}
     history.fill([row(-3)])
     assert history.known_values() == {"[0.1,0]", "[0.4,3]"}
+
+
+def test_a_number_that_is_known_to_be_taken_is_read_however_far_it_lies() -> None:
+    history = filled(row(0))
+    assert 900 not in history.numbers_to_read()
+    history.expect(900)
+    assert {1, 899, 900} <= set(history.numbers_to_read())
+    history.apply([row(900)])
+    assert history.free_numbers(2, None) == [1, 2]
+    assert 900 not in history.free_numbers(2000, None)
