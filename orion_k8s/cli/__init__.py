@@ -1,1 +1,12 @@
-"""..."""
+"""The command line: `orion-k8s`, `orion`, and `python -m orion_k8s`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code. What it needs is imported when it is needed."""
+    from orion_k8s.cli.app import run
+
+    return run(argv)
