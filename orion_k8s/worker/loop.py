@@ -83,6 +83,7 @@ class Report:
 class _Running:
     record: TrialRecord
     lease: Lease
+    function: Callable[..., Any]
     future: Future
     since: float
     void: bool = False
@@ -251,7 +252,9 @@ class Worker:
 
     def _may_start(self) -> bool:
         limit = self.limits.max_trials
-        return limit is None or self.report.completed + len(self.running) < limit
+        if limit is not None and self.report.completed + len(self.running) >= limit:
+            return False
+        return not self._own_limit()
 
     def _own_limit(self) -> bool:
         limits = self.limits
@@ -268,9 +271,15 @@ class Worker:
             future = self.executor.submit(function, *args, **kwargs)
         except BaseException as error:
             self.heart.drop(lease)
-            self._storage.release(lease, Status.INTERRUPTED, f"it could not be started: {error}")
+            reason = f"it could not be started: {error}"
+            try:
+                self._patience.call(
+                    lambda: self._storage.release(lease, Status.INTERRUPTED, reason)
+                )
+            except (OrionError, Stopped) as other:
+                log.warning("trial %s was not released: %s", record.id, other)
             raise
-        self.running.append(_Running(record, lease, future, time.monotonic()))
+        self.running.append(_Running(record, lease, function, future, time.monotonic()))
         self._changed()
 
     def _wait(self, found: Idle | None) -> None:
@@ -328,7 +337,7 @@ class Worker:
         one = next(one for one in self.running if one.future is future)
         self.running.remove(one)
         self.report.busy_s += time.monotonic() - one.since
-        verdict = self.task.judge(future.outcome())
+        verdict = self.task.judge(future.outcome(), one.function)
         try:
             if one.void:
                 log.warning(

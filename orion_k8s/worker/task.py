@@ -51,8 +51,13 @@ class Task(ABC):
             InvalidResult: it is no result.
         """
 
-    def judge(self, outcome: Outcome) -> Verdict:
-        """Return what the end of the call means."""
+    def judge(self, outcome: Outcome, function: Callable[..., Any]) -> Verdict:
+        """Return what the end of the call means.
+
+        Args:
+            outcome: what the executor says of it.
+            function: what `call` returned for it; it may know more.
+        """
         if outcome.ending is Ending.RETURNED:
             try:
                 return self.judge_value(outcome.value)

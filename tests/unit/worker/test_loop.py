@@ -1,0 +1,316 @@
+"""The loop of one worker: limits, ends, releases, and what people change while it runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orion_k8s.algorithm.registry import create
+from orion_k8s.client.opening import ensure
+from orion_k8s.errors import (
+    BrokenExperiment,
+    DatabaseUnavailable,
+    ExperimentRemoved,
+    LazyWorkers,
+    SuspendedExperiment,
+    UsageError,
+)
+from orion_k8s.executor import Executor, Future
+from orion_k8s.executor.joblib import Joblib
+from orion_k8s.executor.single import Single
+from orion_k8s.space import Space
+from orion_k8s.storage import Storage
+from orion_k8s.storage.sqlite import SQLite
+from orion_k8s.trial import ExperimentRecord, Status, Trial, TrialRecord, new_token
+from orion_k8s.worker import Claimer, FunctionTask, Hooks, Idle, Limits, Worker
+from orion_k8s.worker.patience import Patience
+
+DEADLINE_S = 20.0
+HEARTBEAT_S = 0.2
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    with SQLite(tmp_path / "history.db") as storage:
+        storage.setup()
+        yield storage
+
+
+def experiment(storage: Storage, **options: Any) -> ExperimentRecord:
+    return ensure(storage, "e", space={"x": "uniform(0, 1)"}, seed=1, **options)
+
+
+def worker(
+    storage: Storage,
+    record: ExperimentRecord,
+    function: Callable[..., Any],
+    executor: Executor | None = None,
+    on_error: Callable[[Trial, BaseException, int], Any] | None = None,
+    **limits: Any,
+) -> Worker:
+    patience = Patience(last_s=1.0)
+    space = Space.parse(record.space)
+    claimer = Claimer(
+        storage,
+        record,
+        space,
+        create(record.algorithm, space, record.seed),
+        "a worker",
+        lease_s=2 * HEARTBEAT_S,
+        call=patience.call,
+    )
+
+    def trial_of(trial: TrialRecord) -> Trial:
+        return Trial(trial, {"x": 0.5}, "")
+
+    return Worker(
+        claimer,
+        executor or Single(),
+        FunctionTask(function),
+        Hooks(trial_of, on_error),
+        Limits(grace_s=1.0, **limits),
+        HEARTBEAT_S,
+        patience=patience,
+    )
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + DEADLINE_S
+    while not (value := condition()):
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.005)
+    return value
+
+
+def counts(storage: Storage, record: ExperimentRecord) -> dict[Status, int]:
+    return {status: n for status, n in storage.counts(record.id).items() if n}
+
+
+def fails(x: float) -> float:
+    raise ValueError("it does not work")
+
+
+# --- how it ends ---------------------------------------------------------------------------------
+
+
+def test_it_ends_with_exactly_n(storage: Storage) -> None:
+    record = experiment(storage, max_trials=7)
+    report = worker(storage, record, lambda x: x).run()
+    assert (report.completed, report.idle) == (7, Idle.DONE)
+    assert counts(storage, record) == {Status.COMPLETED: 7}
+
+
+def test_slots_together_end_with_exactly_n(storage: Storage) -> None:
+    record = experiment(storage, max_trials=50)
+    with Joblib(8, backend="threading") as executor:
+        report = worker(storage, record, lambda x: x, executor).run()
+    assert report.completed == 50
+    assert counts(storage, record) == {Status.COMPLETED: 50}
+
+
+def test_a_broken_experiment_ends_it(storage: Storage) -> None:
+    record = experiment(storage, max_trials=7, max_broken=3)
+    with pytest.raises(BrokenExperiment, match="3 of its trials failed"):
+        worker(storage, record, fails).run()
+    assert counts(storage, record) == {Status.BROKEN: 3}
+
+
+def test_its_own_limit_of_broken_trials_ends_it_at_once(storage: Storage) -> None:
+    record = experiment(storage, max_trials=7, max_broken=10)
+    with pytest.raises(BrokenExperiment, match="This worker broke 2"):
+        worker(storage, record, fails, max_broken=2).run()
+    assert counts(storage, record) == {Status.BROKEN: 2}
+
+
+def test_a_failure_that_on_error_forgives_does_not_count(storage: Storage) -> None:
+    record = experiment(storage, max_trials=7, max_broken=4)
+    with pytest.raises(BrokenExperiment, match="4 of its trials failed"):
+        worker(storage, record, fails, on_error=lambda *_: False, max_broken=2).run()
+
+
+def test_its_own_limit_of_trials_ends_it(storage: Storage) -> None:
+    record = experiment(storage, max_trials=7)
+    with Joblib(4, backend="threading") as executor:
+        report = worker(storage, record, lambda x: x, executor, max_trials=5).run()
+    assert (report.completed, report.idle) == (5, None)
+    assert counts(storage, record) == {Status.COMPLETED: 5}
+
+
+def test_with_nothing_to_do_it_ends_after_its_idle_timeout(storage: Storage) -> None:
+    record = experiment(storage, max_trials=1)
+    other = worker(storage, record, fails)
+    assert isinstance(other.claimer.acquire(), TrialRecord)
+    with pytest.raises(LazyWorkers):
+        worker(storage, record, lambda x: x, idle_timeout_s=0.0).run()
+
+
+def test_what_a_person_holds_ends_it(storage: Storage) -> None:
+    record = experiment(storage, max_trials=1)
+    trial = worker(storage, record, fails).claimer.acquire()
+    assert isinstance(trial, TrialRecord)
+    storage.set_status(record.id, trial.id, Status.INTERRUPTED, "wait")
+    storage.set_status(record.id, trial.id, Status.SUSPENDED, "wait")
+    with pytest.raises(SuspendedExperiment):
+        worker(storage, record, lambda x: x).run()
+
+
+# --- what people change while it runs ------------------------------------------------------------
+
+
+class Running:
+    """A worker in a thread whose function waits to be let go."""
+
+    def __init__(self, storage: Storage, record: ExperimentRecord, slots: int = 1) -> None:
+        self.storage, self.record = storage, record
+        self.go = threading.Event()
+        self.started = threading.Semaphore(0)
+        self.error: BaseException | None = None
+        self.executor = Joblib(slots, backend="threading")
+        self.worker = worker(storage, record, self.function, self.executor)
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+        assert self.started.acquire(timeout=DEADLINE_S)
+
+    def function(self, x: float) -> float:
+        self.started.release()
+        assert self.go.wait(DEADLINE_S)
+        return x
+
+    def _run(self) -> None:
+        try:
+            with self.executor:
+                self.worker.run()
+        except BaseException as error:
+            self.error = error
+
+    def join(self) -> None:
+        self.go.set()
+        self.thread.join(DEADLINE_S)
+        assert not self.thread.is_alive()
+
+
+def test_a_raised_bound_is_read_while_it_runs(storage: Storage) -> None:
+    record = experiment(storage, max_trials=1)
+    running = Running(storage, record)
+    storage.update_experiment(record.id, {"max_trials": 4})
+    running.join()
+    assert running.error is None
+    assert counts(storage, record) == {Status.COMPLETED: 4}
+
+
+def test_a_lowered_bound_is_read_with_the_heartbeat(storage: Storage) -> None:
+    record = experiment(storage, max_trials=50)
+    running = Running(storage, record)
+    storage.update_experiment(record.id, {"max_trials": 1})
+
+    def read() -> bool:
+        known = running.worker.claimer.record
+        return known is not None and known.max_trials == 1
+
+    until(read)
+    running.join()
+    assert counts(storage, record) == {Status.COMPLETED: 1}
+
+
+def test_a_removed_experiment_ends_it(storage: Storage) -> None:
+    record = experiment(storage, max_trials=3)
+    running = Running(storage, record)
+    storage.remove_experiment(record.id)
+    until(lambda: running.worker.claimer.record is None)
+    running.join()
+    assert isinstance(running.error, ExperimentRemoved)
+    assert counts(storage, record) == {}
+
+
+def test_a_trial_that_a_person_takes_away_is_stopped_and_its_result_refused(
+    storage: Storage,
+) -> None:
+    record = experiment(storage, max_trials=1)
+    running = Running(storage, record)
+    (one,) = running.worker.running
+    storage.set_status(record.id, one.record.id, Status.INTERRUPTED, "I need the machine")
+    until(one.future.done)
+    assert one.void
+    until(lambda: [trial for trial in storage.trials(record.id) if trial.attempt == 2])
+    running.join()
+    (done,) = storage.trials(record.id, Status.COMPLETED)
+    assert done.attempt == 2
+    assert done.story[0]["reason"] == "I need the machine"
+
+
+# --- releases and outages ------------------------------------------------------------------------
+
+
+class Refusing(Single):
+    """An executor that takes nothing."""
+
+    def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
+        raise UsageError("this cannot be pickled")
+
+
+def test_a_trial_that_could_not_be_started_is_given_back(storage: Storage) -> None:
+    record = experiment(storage, max_trials=1)
+    with pytest.raises(UsageError, match="pickled"):
+        worker(storage, record, lambda x: x, Refusing()).run()
+    assert counts(storage, record) == {Status.INTERRUPTED: 1}
+
+
+def test_stop_ends_what_runs_and_releases_it(storage: Storage) -> None:
+    record = experiment(storage, max_trials=3)
+    running = Running(storage, record, slots=2)
+    assert running.started.acquire(timeout=DEADLINE_S)
+    running.worker.stop()
+    running.thread.join(DEADLINE_S)
+    assert counts(storage, record) == {Status.INTERRUPTED: 2}
+    running.go.set()
+
+
+def test_results_are_kept_in_hand_through_an_outage(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = experiment(storage, max_trials=2)
+    failures = iter([DatabaseUnavailable("away")] * 3)
+    original = storage.complete
+
+    def complete(*args: Any) -> None:
+        for error in failures:
+            raise error
+        original(*args)
+
+    monkeypatch.setattr(storage, "complete", complete)
+    calls = []
+
+    def function(x: float) -> float:
+        calls.append(x)
+        return x
+
+    assert worker(storage, record, function).run().completed == 2
+    assert len(calls) == 2
+    assert [trial.attempt for trial in storage.trials(record.id)] == [1, 1]
+
+
+def test_a_result_whose_trial_was_taken_is_refused_and_the_worker_goes_on(
+    storage: Storage,
+) -> None:
+    record = experiment(storage, max_trials=1)
+    taken = []
+
+    def function(x: float) -> float:
+        if not taken:
+            (trial,) = storage.trials(record.id)
+            storage.set_status(record.id, trial.id, Status.INTERRUPTED, "taken")
+            taken.append(
+                storage.reserve(record.id, trial.number, new_token(), "another", HEARTBEAT_S)
+            )
+        return x
+
+    report = worker(storage, record, function).run()
+    # The other one never completes it: its lease runs out, and this worker runs it again.
+    assert report.completed == 1
+    (trial,) = storage.trials(record.id, Status.COMPLETED)
+    assert trial.attempt == 3
