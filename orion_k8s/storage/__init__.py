@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from orion_k8s.storage.base import Conflict, Held, Lease, Storage
+from orion_k8s.storage.base import Conflict, Held, Lease, Overview, Storage
 
-__all__ = ["Conflict", "Held", "Lease", "Storage"]
+__all__ = ["Conflict", "Held", "Lease", "Overview", "Storage"]

@@ -50,7 +50,7 @@ SCHEMA = 1
 """Version of the layout that this code reads and writes."""
 
 STORY_LIMIT = 50
-"""At most this many entries are kept of a trial's story: a trial that goes round for ever stays small."""
+"""So many entries are kept of a trial's story: one that goes round for ever stays small."""
 
 
 class Conflict(str, Enum):
@@ -65,7 +65,7 @@ class Held(str, Enum):
     """What became of a reservation that `renew` could not renew."""
 
     INTERRUPTED = "interrupted"
-    """Its lease was over and it was requeued, but nobody took it: its token may still complete it."""
+    """It was requeued, but nobody took it: its token may still complete it."""
     VOID = "void"
     """It belongs to somebody else, is finished, or is gone: stop the program."""
 
@@ -78,6 +78,25 @@ class Lease:
     token: str
 
 
+@dataclass(frozen=True)
+class Overview:
+    """How an experiment stands, counted by the database.
+
+    Attributes:
+        counts: trials of each status, tombstones left out.
+        held: suspended trials that a person holds.
+        best: the lowest objective of a completed trial.
+        start_time: POSIX seconds of the earliest start.
+        end_time: POSIX seconds of the last completion.
+    """
+
+    counts: Mapping[Status, int]
+    held: int = 0
+    best: float | None = None
+    start_time: float | None = None
+    end_time: float | None = None
+
+
 class Storage(ABC):
     """A shared history. See the module's docstring for what all verbs owe."""
 
@@ -88,7 +107,7 @@ class Storage(ABC):
 
     @abstractmethod
     def setup(self) -> None:
-        """Make collections and indexes where they are missing, and check the schema's version. Idempotent.
+        """Make collections and indexes that are missing; check the schema's version. Idempotent.
 
         Raises:
             SchemaError: the schema is newer, foreign, or older (the message names `orion-k8s db
@@ -114,7 +133,8 @@ class Storage(ABC):
     def epoch(self) -> object:
         """Return a value that changes when another server became the primary; no round trip.
 
-        Its clock may differ and owners may have been cut off: workers treat a change like an outage.
+        Its clock may differ and owners may have been cut off: workers treat a change like an
+        outage.
         """
         return None
 
@@ -139,7 +159,7 @@ class Storage(ABC):
 
     @abstractmethod
     def update_experiment(self, experiment: str, changes: Mapping[str, Any]) -> None:
-        """Set some of max_trials, max_broken, working_dir, algorithm, metadata. Nothing else may change.
+        """Set some of max_trials, max_broken, working_dir, algorithm, metadata; nothing else.
 
         Raises:
             NotFound: there is no such experiment.
@@ -172,7 +192,7 @@ class Storage(ABC):
     def reserve(
         self, experiment: str, number: int, token: str, worker: str, lease_s: float
     ) -> TrialRecord | None:
-        """Reserve a waiting trial (new or interrupted) under a new token: attempt + 1, a new lease.
+        """Reserve a waiting trial (new, interrupted) under a new token: attempt + 1, a new lease.
 
         Returns:
             the trial as it is now, or None where it isn't waiting any more. A retry with the same
@@ -181,7 +201,7 @@ class Storage(ABC):
 
     @abstractmethod
     def renew(self, leases: Iterable[Lease], lease_s: float) -> dict[str, Held]:
-        """Renew leases, all in one write: those whose token is current and whose status is reserved.
+        """Renew, in one write, the leases whose token is current and whose trial is reserved.
 
         Returns:
             trial id → what became of it, for those that could not be renewed; usually empty.
@@ -191,7 +211,7 @@ class Storage(ABC):
     def complete(
         self, lease: Lease, objective: float, results: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Complete a trial that is reserved, or interrupted, under that token. Once more is content.
+        """Complete a trial that is reserved or interrupted under that token. Again is content.
 
         Raises:
             LeaseLost: the token is not the current one, or the trial is gone or finished
@@ -202,10 +222,10 @@ class Storage(ABC):
     def release(
         self, lease: Lease, status: Status, reason: str | None = None, held_by: str | None = None
     ) -> None:
-        """Release a reserved trial under that token to interrupted, suspended or broken. Once more is content.
+        """Release a reserved trial under that token to interrupted, suspended or broken.
 
-        It adds an entry to the trial's story. `held_by` ("person" or "algorithm") goes with
-        suspended.
+        Again is content. It adds an entry to the trial's story. `held_by` ("person" or
+        "algorithm") goes with suspended.
 
         Raises:
             LeaseLost: as for `complete`.
@@ -213,8 +233,10 @@ class Storage(ABC):
 
     @abstractmethod
     def requeue_lost(self, experiment: str, max_lost: int) -> list[tuple[int, Status]]:
-        """Release the trials whose lease is over by the database's clock, each by a conditional update that
-        repeats the test. One indexed query finds them.
+        """Release the trials whose lease is over by the database's clock.
+
+        One indexed query finds them; each is released by a conditional update that repeats the
+        test.
 
         A trial lost for the `max_lost`-th time becomes broken, with that reason: a program that
         kills its worker must not go round for ever. The others become interrupted; their token
@@ -233,17 +255,17 @@ class Storage(ABC):
 
     @abstractmethod
     def read_all(self, experiment: str) -> Iterable[Row]:
-        """Yield a row for every trial of the experiment, tombstones too, in any order. The first read."""
+        """Yield a row for every trial, tombstones too, in any order: a mirror's first read."""
 
     @abstractmethod
     def read(self, experiment: str, numbers: Sequence[int]) -> list[Row]:
-        """Return the rows of those numbers that exist, in any order: the incremental read, one query."""
+        """Return the rows of those numbers that exist: the incremental read, one query."""
 
     # --- trials: what people do ------------------------------------------------------------------
 
     @abstractmethod
     def insert(self, experiment: str, trial: TrialRecord, max_tries: int = 1000) -> TrialRecord:
-        """Insert a person's trial: new, or completed with its results, under the next negative number.
+        """Insert a person's trial, new or completed, under the next negative number.
 
         Raises:
             DuplicateTrial: its identity exists.
@@ -259,7 +281,7 @@ class Storage(ABC):
 
     @abstractmethod
     def set_status(self, experiment: str, trial: str, status: Status, reason: str) -> TrialRecord:
-        """Move a trial by a person's hand, as `trial.states.BY_HAND` allows; return it as it is now.
+        """Move a trial by hand, as `trial.states.BY_HAND` allows; return it as it is now.
 
         The token becomes a new one where the trial was reserved, so its owner stops; a trial set
         to removed becomes a tombstone. Suspended ones are held by "person". The experiment's
@@ -277,6 +299,48 @@ class Storage(ABC):
     @abstractmethod
     def live_workers(self, experiment: str) -> list[str]:
         """Return the names of the workers that hold a lease that is not over."""
+
+    # --- whole experiments: how they stand, copies -----------------------------------------------
+
+    @abstractmethod
+    def overview(self, experiment: str | None = None) -> dict[str, Overview]:
+        """Return id → how it stands, for that experiment or for all that have trials: one query.
+
+        The database counts: no trial is read. An experiment without trials is left out.
+        """
+
+    @abstractmethod
+    def best(self, experiment: str) -> TrialRecord | None:
+        """Return the completed trial of the lowest objective; of equal ones the lowest number."""
+
+    @abstractmethod
+    def dump(self, experiment: str) -> Iterator[TrialRecord]:
+        """Yield every trial with all that `restore` takes, tombstones too, ordered by number.
+
+        Each is whole, but they are not read at one moment: whoever needs that compares the
+        experiment's generation before and after.
+        """
+
+    @abstractmethod
+    def restore(self, record: ExperimentRecord, trials: Iterable[TrialRecord]) -> int:
+        """Put an experiment and its trials back: ids, numbers, tombstones, stories and times.
+
+        All or nothing: no worker sees the experiment before all its trials are there, and a call
+        that fails leaves nothing behind. What one that was killed left is taken away by the next
+        one. A reserved trial is restored as interrupted (nobody holds this copy of it), and
+        every token is a new one, so that an owner of the original can't touch it; a generation
+        that is odd becomes even. Who restores something that workers are still running removes it
+        first.
+
+        Returns:
+            how many trials were restored, tombstones not counted. A retry, of an experiment whose
+            id, name and version are there already, is content and restores none.
+
+        Raises:
+            ExperimentExists: the name and version, or the id, belong to another one.
+            DuplicateTrial: one of the trials' ids belongs to another experiment; or two of the
+                trials given have a number, an identity or a decision in common.
+        """
 
     def __enter__(self) -> Storage:
         """Return the storage itself; it is closed at the end of the block."""

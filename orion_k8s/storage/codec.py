@@ -16,7 +16,7 @@ from orion_k8s.errors import (
     NotFound,
     UsageError,
 )
-from orion_k8s.storage.base import Held
+from orion_k8s.storage.base import Held, Overview
 from orion_k8s.trial import RELEASED, Status, TrialRecord
 
 CHANGEABLE = ("max_trials", "max_broken", "working_dir", "algorithm", "metadata")
@@ -191,3 +191,28 @@ def in_chunks(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
     items = list(items)
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def overviews(rows: Iterable[Sequence[Any]]) -> dict[str, Overview]:
+    """Return experiment → its overview.
+
+    Args:
+        rows: one or several for a status: experiment, status, trials, those that a person holds,
+            lowest objective, first start, last end.
+    """
+    found: dict[str, Overview] = {}
+    for experiment, status, count, held, best, start, end in rows:
+        before = found.get(experiment, Overview({}))
+        kind = Status(status)
+        found[experiment] = Overview(
+            {**before.counts, kind: before.counts.get(kind, 0) + count},
+            before.held + (held or 0 if kind is Status.SUSPENDED else 0),
+            _least(before.best, best if kind is Status.COMPLETED else None),
+            _least(before.start_time, start),
+            max(filter(None, (before.end_time, end)), default=None),
+        )
+    return found
+
+
+def _least(*values: float | None) -> float | None:
+    return min((value for value in values if value is not None), default=None)

@@ -30,13 +30,14 @@ from orion_k8s.storage.mongo_documents import (
     told,
 )
 from orion_k8s.storage.mongo_people import PeopleVerbs
+from orion_k8s.storage.mongo_whole import WholeVerbs
 from orion_k8s.trial import Claim, Row, Status, TrialRecord
 
 WAITING = {"$in": ["new", "interrupted"]}
 COMPLETABLE = {"$in": ["reserved", "interrupted"]}
 
 
-class MongoDB(PeopleVerbs):
+class MongoDB(PeopleVerbs, WholeVerbs):
     """A history in a MongoDB database.
 
     Args:

@@ -27,6 +27,7 @@ from orion_k8s.storage.sqlite_connection import Connection
 from orion_k8s.storage.sqlite_people import PeopleVerbs
 from orion_k8s.storage.sqlite_records import ROW, to_row
 from orion_k8s.storage.sqlite_sql import KEY, STORY
+from orion_k8s.storage.sqlite_whole import WholeVerbs
 from orion_k8s.trial import Claim, Row, Status, TrialRecord
 
 PAGE = 5_000
@@ -35,7 +36,7 @@ MANY = 400
 """Leases in one statement: old SQLite takes 999 parameters."""
 
 
-class SQLite(PeopleVerbs, Storage):
+class SQLite(PeopleVerbs, WholeVerbs, Storage):
     """A history in a SQLite file (3.31 or newer) on a local disk.
 
     Args:

@@ -17,11 +17,17 @@ from orion_k8s.testing.storage.leases import LeaseContract
 from orion_k8s.testing.storage.people import PeopleContract
 from orion_k8s.testing.storage.races import RaceContract
 from orion_k8s.testing.storage.trials import TrialContract
+from orion_k8s.testing.storage.whole import WholeContract
 
 __all__ = ["StorageContract"]
 
 
 class StorageContract(
-    ExperimentContract, TrialContract, LeaseContract, PeopleContract, RaceContract
+    ExperimentContract,
+    TrialContract,
+    LeaseContract,
+    PeopleContract,
+    WholeContract,
+    RaceContract,
 ):
     """Every sentence of `orion_k8s.storage.base`, as tests."""
