@@ -27,6 +27,8 @@ OVER = {"$gt": [{"$dateDiff": {"startDate": "$lease", "endDate": NOW, "unit": "m
 """The lease is over."""
 LEFT = {"$dateDiff": {"startDate": NOW, "endDate": "$lease", "unit": "millisecond"}}
 """How long the lease still runs."""
+TOO_FAR = {"$gt": [LEFT, "$lease_ms"]}
+"""The lease runs for longer than its length: the clock jumped back since."""
 CUT = {"$dateAdd": {"startDate": NOW, "unit": "millisecond", "amount": "$lease_ms"}}
 """The end of a lease of the same length that begins now."""
 
