@@ -18,10 +18,10 @@ from orion_k8s.storage.base import SCHEMA, Conflict, Held, Lease
 from orion_k8s.storage.mongo_connection import Connection, Document
 from orion_k8s.storage.mongo_documents import (
     CUT,
-    LEFT,
     NOW,
     OVER,
     ROW,
+    TOO_FAR,
     leased,
     literal,
     results_field,
@@ -244,15 +244,16 @@ class MongoDB(PeopleVerbs, WholeVerbs):
         reserved = {"experiment": experiment, "status": "reserved"}
         lost = []
         with self._connection.speaking(writes=True):
-            self._connection.trials.update_many(
-                {**reserved, "$expr": {"$gt": [LEFT, "$lease_ms"]}},
-                [{"$set": {"lease": CUT}}],
-            )
             found = list(
                 self._connection.trials.find(
-                    {**reserved, "$expr": OVER}, {"number": 1, "token": 1, "lost": 1}
+                    {**reserved, "$expr": {"$or": [OVER, TOO_FAR]}},
+                    {"number": 1, "token": 1, "lost": 1},
                 )
             )
+            if found:
+                self._connection.trials.update_many(
+                    {**reserved, "$expr": TOO_FAR}, [{"$set": {"lease": CUT}}]
+                )
             for document in found:
                 times = document.get("lost", 0) + 1
                 status = Status.BROKEN if times >= max_lost else Status.INTERRUPTED
