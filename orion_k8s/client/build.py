@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from orion_k8s.client.experiment import ExperimentClient, Settings
+from orion_k8s.client.experiment import ExperimentClient
 from orion_k8s.client.opening import ensure, fetch, find
+from orion_k8s.client.settings import Settings
 from orion_k8s.config import Configuration, resolve
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor import Executor
@@ -37,11 +39,14 @@ def build_experiment(
         algorithm: a name, or {name: parameters}; None for the stored one, or random.
         max_trials: completed trials that end it; None for what is stored, or without end.
         max_broken: broken trials that end it; None for what is stored, or 3.
-        storage: a URL or a path, a storage, or a mapping as in configuration files; None for what is configured.
+        storage: a URL or a path, a storage (which is left open), or a mapping as in configuration
+            files; None for what is configured.
         heartbeat: seconds between heartbeats; None for what is configured, or 15.
         working_dir: folder that holds the trials' folders.
-        executor: where trials run: a name, or an executor, which is left open.
-        seed: of the experiment; only for a new one. `algorithm={"random": {"seed": 1}}` says the same.
+        executor: where trials run: a name (its arguments are what is configured as
+            `executor_configuration`), or an executor, which is left open.
+        seed: of the experiment; only for a new one. `algorithm={"random": {"seed": 1}}` says the
+            same.
 
     Raises:
         NotFound: it is missing and no space was given.
@@ -49,26 +54,31 @@ def build_experiment(
         InvalidPrior, ConfigurationError: something is not valid.
         DatabaseError: the database can't be used.
     """
-    given = {"worker.heartbeat": heartbeat}
+    given: dict[str, Any] = {"worker.heartbeat": heartbeat}
+    if executor is not None and not isinstance(executor, (str, Executor)):
+        raise ConfigurationError(f"executor must be a name or an executor, not {executor!r}.")
     if isinstance(executor, str):
-        given["worker.executor"] = executor  # type: ignore[assignment]
+        given["worker.executor"] = executor
     configuration = resolve(local={**given, **_storage_layer(storage)})
     history = _open(storage, configuration)
-    stored = find(history, name, version)
-    configured = _experiment_defaults(configuration, stored)
-    record = ensure(
-        history,
-        name,
-        version,
-        space,
-        algorithm if algorithm is not None else configured["algorithm"],
-        max_trials if max_trials is not None else configured["max_trials"],
-        max_broken if max_broken is not None else configured["max_broken"],
-        working_dir if working_dir is not None else configured["working_dir"],
-        seed,
-    )
+    with _closed_if(history is not storage, history):
+        stored = find(history, name, version)
+        configured = _experiment_defaults(configuration, stored)
+        record = ensure(
+            history,
+            name,
+            version,
+            space,
+            algorithm if algorithm is not None else configured["algorithm"],
+            max_trials if max_trials is not None else configured["max_trials"],
+            max_broken if max_broken is not None else configured["max_broken"],
+            working_dir if working_dir is not None else configured["working_dir"],
+            seed,
+        )
     own = executor if isinstance(executor, Executor) else None
-    return ExperimentClient(history, record, settings_of(configuration), own)
+    return ExperimentClient(
+        history, record, Settings.of(configuration), own, owns_storage=history is not storage
+    )
 
 
 def get_experiment(
@@ -88,8 +98,11 @@ def get_experiment(
         raise ConfigurationError(f"mode must be 'r' (read) or 'w' (write), not {mode!r}.")
     configuration = resolve(local=_storage_layer(storage))
     history = _open(storage, configuration)
-    record = fetch(history, name, version)
-    return ExperimentClient(history, record, settings_of(configuration), mode=mode)
+    with _closed_if(history is not storage, history):
+        record = fetch(history, name, version)
+    return ExperimentClient(
+        history, record, Settings.of(configuration), mode=mode, owns_storage=history is not storage
+    )
 
 
 def workon(
@@ -131,26 +144,10 @@ def workon(
     return experiment
 
 
-def settings_of(configuration: Configuration) -> Settings:
-    """Return what the configuration says about a worker of this process."""
-    worker = configuration.section("worker")
-    return Settings(
-        heartbeat_s=worker["heartbeat"],
-        max_lost=worker["max_lost"],
-        n_workers=worker["n_workers"] if configuration.given("worker.n_workers") else None,
-        executor=worker["executor"],
-        executor_configuration=worker["executor_configuration"],
-        max_trials=worker["max_trials"],
-        max_broken=worker["max_broken"],
-        idle_timeout_s=worker["idle_timeout"],
-        grace_s=worker["grace"],
-    )
-
-
 def _experiment_defaults(
     configuration: Configuration, stored: ExperimentRecord | None
 ) -> dict[str, Any]:
-    """Return what configuration says of an experiment's limits; nothing where the stored one is stronger."""
+    """Return what configuration says of a new experiment; nothing where there is a stored one."""
     words = ("algorithm", "max_trials", "max_broken", "working_dir")
     if stored is not None:
         return dict.fromkeys(words)
@@ -179,5 +176,17 @@ def _open(
         from orion_k8s.storage.url import open_storage
 
         history = open_storage(**configuration.storage())
-    history.setup()
+    with _closed_if(history is not storage, history):
+        history.setup()
     return history
+
+
+@contextmanager
+def _closed_if(owned: bool, history: Storage) -> Iterator[None]:
+    """Close a storage that was opened here if the block raises."""
+    try:
+        yield
+    except BaseException:
+        if owned:
+            history.close()
+        raise

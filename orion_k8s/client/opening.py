@@ -1,4 +1,7 @@
-"""Finding an experiment in the shared history, or making it there; the same for Python and the command line."""
+"""Finding an experiment in the shared history, or making it there.
+
+The same for Python and for the command line.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +69,11 @@ def ensure(
         name: of the experiment.
         version: None for the newest, or 1 for a new one.
         space: None to take the stored one.
-        algorithm: None to keep the stored one; another one is taken from now on (it reads the same history).
-        max_trials, max_broken, working_dir: None to keep what is stored.
+        algorithm: None to keep the stored one; another one is taken from now on (it reads the
+            same history).
+        max_trials: None to keep what is stored.
+        max_broken: the same.
+        working_dir: the same.
         seed: of the experiment; only for a new one.
         metadata: replaces what is stored, if given.
 
@@ -76,7 +82,8 @@ def ensure(
         SpaceChanged: the space differs from the stored one.
         ConfigurationError: something is not valid.
     """
-    _check(name, version, max_trials, max_broken)
+    _check_name(name)
+    check_limits(version, max_trials, max_broken)
     parsed = _parse(space)
     for _ in range(3):
         record = find(storage, name, version)
@@ -85,7 +92,8 @@ def ensure(
             if not older or older[-1].version < version - 1:
                 last = older[-1].version if older else 0
                 raise NotFound(
-                    f"Experiment '{name}' would skip versions: its next one is {last + 1}, not {version}."
+                    f"Experiment '{name}' would skip versions: its next one is {last + 1}, not "
+                    f"{version}."
                 )
         if record is not None:
             return _update(
@@ -118,11 +126,23 @@ def _parse(space: Mapping[str, Any] | Space | None) -> Space | None:
     return Space.parse(space)
 
 
-def _check(name: str, version: int | None, max_trials: int | None, max_broken: int | None) -> None:
-    if not name or not name.strip() or len(name) > NAME_LIMIT or "\0" in name:
+def _check_name(name: str) -> None:
+    if not isinstance(name, str):
+        raise ConfigurationError(f"An experiment's name must be a text, not {name!r}.")
+    if not name.strip() or len(name) > NAME_LIMIT or "\0" in name:
         raise ConfigurationError(
             f"An experiment's name needs 1 to {NAME_LIMIT} characters; got {len(name)}."
         )
+
+
+def check_limits(
+    version: int | None = None, max_trials: int | None = None, max_broken: int | None = None
+) -> None:
+    """Refuse numbers that make no sense; None is passed over.
+
+    Raises:
+        ConfigurationError: one of them is not a whole number, or too small.
+    """
     for word, value, least in (
         ("version", version, 1),
         ("max_trials", max_trials, 0),
@@ -177,8 +197,9 @@ def _update(
     if space is not None and space != stored:
         changes = "; ".join(stored.difference(space)) or "the order of the dimensions"
         raise SpaceChanged(
-            f"The space of '{record.name}' version {record.version} differs from the stored one ({changes}): "
-            f"make a new version with -v {record.version + 1} (version={record.version + 1} in Python)."
+            f"The space of '{record.name}' version {record.version} differs from the stored one "
+            f"({changes}): make a new version with -v {record.version + 1} "
+            f"(version={record.version + 1} in Python)."
         )
     changes_made: dict[str, Any] = {}
     if algorithm is not None and normalise(algorithm) != record.algorithm:

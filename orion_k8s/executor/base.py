@@ -81,8 +81,9 @@ class Future(ABC):
 
     @abstractmethod
     def cancel(self, grace_s: float = 0.0) -> None:
-        """End the call: at once where it did not start; else its process is ended (TERM, KILL after `grace_s`).
+        """End the call: at once where it did not start, else by ending its process.
 
+        The process gets SIGTERM, and SIGKILL after `grace_s` seconds; without a grace, SIGKILL.
         Returns at once; the future is done within the grace and a moment. A call that ended
         already stays as it ended. A call in a thread without a `cancel()` method goes on in the
         background: its result is dropped, and the future is done as cancelled.
@@ -111,7 +112,7 @@ class Executor(ABC):
     """The word in configuration."""
 
     inline: ClassVar[bool] = False
-    """Whether calls run in the thread that waits for them (then a signal's exception reaches them)."""
+    """Whether calls run in the thread that waits: then a signal's exception reaches them."""
 
     def __init__(self, n_workers: int = 1) -> None:
         self.n_workers = n_workers
@@ -131,7 +132,9 @@ class Executor(ABC):
 
     @abstractmethod
     def async_get(self, futures: Iterable[Future], timeout: float | None = None) -> list[Future]:
-        """Return those of `futures` that have ended, waiting up to `timeout` seconds for the first of them.
+        """Return those of `futures` that have ended, waiting for the first of them.
+
+        It waits up to `timeout` seconds; None for no end.
 
         `wake()` from another thread or a signal handler ends the waiting early.
         """

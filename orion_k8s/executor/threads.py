@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 from orion_k8s.executor.base import Ending, Outcome
 from orion_k8s.executor.child import describe
@@ -46,3 +46,23 @@ class ThreadSlot(Slot):
             Thread(target=cancel, name="orion-cancel-call", daemon=True).start()
             future.wait(grace_s + MOMENT_S)
         self._executor.abandon(future)
+
+
+class Threads(SlotExecutor):
+    """Runs calls in threads of this process, for calls that only wait for a process of their own.
+
+    A Python process for each slot, as joblib's default has it, would cost memory and a start-up
+    and compute nothing.
+    """
+
+    name: ClassVar[str] = "threads"
+
+    def prepare(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Call:
+        """Return the call as it is: nothing is pickled."""
+        return Call(function, args, kwargs)
+
+    def make_slot(self) -> ThreadSlot:
+        """Return a slot that is a thread."""
+        return ThreadSlot(self)

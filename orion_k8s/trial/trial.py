@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +57,26 @@ class Trial:
         return self.record.results
 
     @property
+    def reason(self) -> str | None:
+        """Why the trial is broken, interrupted or suspended."""
+        return self.record.reason
+
+    @property
+    def submit_time(self) -> datetime | None:
+        """When it was suggested or inserted, by the database's clock, in UTC."""
+        return moment(self.record.submit_time)
+
+    @property
+    def start_time(self) -> datetime | None:
+        """When it was last reserved; None before the first time."""
+        return moment(self.record.start_time)
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it was completed or broken; None before."""
+        return moment(self.record.end_time)
+
+    @property
     def hash_params(self) -> str:
         """What makes the trial unique in its experiment, 32 hexadecimal digits."""
         return self.record.identity
@@ -64,6 +85,14 @@ class Trial:
     def arguments(self) -> dict[str, Any]:
         """The parameters as keyword arguments: names such as "a.b" become nested mappings."""
         return nested(self.params)
+
+    def __hash__(self) -> int:
+        return hash(self.record.id)
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Return POSIX seconds as a time in UTC; None for None."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
 
 
 def nested(params: Mapping[str, Any]) -> dict[str, Any]:

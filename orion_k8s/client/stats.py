@@ -1,0 +1,65 @@
+"""How an experiment stands, in a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orion_k8s.history import History
+from orion_k8s.trial import Status, TrialRecord
+from orion_k8s.trial.trial import moment
+
+
+@dataclass(frozen=True)
+class Stats:
+    """How an experiment stands.
+
+    Attributes:
+        trials_completed: completed trials.
+        best_trials_id: id of the trial with the lowest objective.
+        best_evaluation: its objective.
+        start_time: when the first trial began; None before.
+        finish_time: when the last one completed; None before.
+        duration_s: seconds between them.
+        counts: trials of each status.
+    """
+
+    trials_completed: int
+    best_trials_id: str | None
+    best_evaluation: float | None
+    start_time: datetime | None
+    finish_time: datetime | None
+    duration_s: float
+    counts: Mapping[Status, int]
+
+    @property
+    def duration(self) -> timedelta:
+        """The time between the first start and the last end."""
+        return timedelta(seconds=self.duration_s)
+
+    @classmethod
+    def of(cls, history: History, records: Iterable[TrialRecord]) -> Stats:
+        """Return the stats of a history.
+
+        Args:
+            history: the mirror, which knows all but the times.
+            records: the same trials as they are stored; gone through once, for the times.
+        """
+        first = last = None
+        for record in records:
+            start, end = record.start_time, record.end_time
+            if start is not None and (first is None or start < first):
+                first = start
+            if record.status is Status.COMPLETED and end is not None:
+                last = end if last is None or end > last else last
+        best = history.best()
+        return cls(
+            trials_completed=history.count(Status.COMPLETED),
+            best_trials_id=history.ids[best[0]] if best else None,
+            best_evaluation=best[1] if best else None,
+            start_time=moment(first),
+            finish_time=moment(last),
+            duration_s=max(0.0, last - first) if first is not None and last is not None else 0.0,
+            counts={s: n for s, n in history.counts.items() if s is not Status.REMOVED},
+        )

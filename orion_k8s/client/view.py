@@ -1,0 +1,269 @@
+"""An experiment as it is read: what it is, how it stands, and its trials."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from orion_k8s.algorithm import Finished
+from orion_k8s.algorithm.registry import create
+from orion_k8s.client.settings import Settings
+from orion_k8s.client.stats import Stats
+from orion_k8s.errors import ExperimentRemoved, MissingExtra, NotFound, UsageError
+from orion_k8s.space import Space
+from orion_k8s.storage import Storage
+from orion_k8s.trial import ExperimentRecord, Status, Trial, TrialRecord
+from orion_k8s.worker import Claimer, worker_name
+from orion_k8s.worker.leases import MISSED
+from orion_k8s.worker.patience import Patience
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class ExperimentView:
+    """What can be read of an experiment of the shared history.
+
+    It may be used by several threads, and in a forked child, which then reads anew.
+    """
+
+    def __init__(self, storage: Storage, record: ExperimentRecord, settings: Settings) -> None:
+        self.storage = storage
+        self.settings = settings
+        self._space = Space.parse(record.space)
+        self._patience = Patience()
+        self._claimer = self._new_claimer(record, self._patience)
+        self._lock = threading.RLock()  # of the mirror
+        _open.add(self)
+
+    def _new_claimer(self, record: ExperimentRecord, patience: Patience) -> Claimer:
+        return Claimer(
+            self.storage,
+            record,
+            self._space,
+            create(record.algorithm, self._space, record.seed),
+            worker_name(),
+            lease_s=MISSED * self.settings.heartbeat_s,
+            call=patience.call,
+        )
+
+    def _begin_anew(self) -> None:
+        """Make this the client of a forked child; nothing of the parent's threads is with it."""
+        self._lock = threading.RLock()
+        record = self._claimer.record
+        if record is not None:
+            self._patience = Patience()
+            self._claimer = self._new_claimer(record, self._patience)
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> ExperimentRecord:
+        """The experiment as it was last read.
+
+        Raises:
+            ExperimentRemoved: it is gone.
+        """
+        record = self._claimer.record
+        if record is None:
+            raise ExperimentRemoved(
+                "The experiment was removed from the database: nothing can be done with it any "
+                "more."
+            )
+        return record
+
+    @property
+    def id(self) -> str:
+        """The experiment's id."""
+        return self._claimer.experiment
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.record.name
+
+    @property
+    def version(self) -> int:
+        """The experiment's version."""
+        return self.record.version
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self._space
+
+    @property
+    def algorithm(self) -> Mapping[str, Mapping[str, Any]]:
+        """The algorithm's name and parameters."""
+        return self.record.algorithm
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """Who made it and when; the command, if there is one."""
+        return self.record.metadata
+
+    @property
+    def working_dir(self) -> str:
+        """The folder of the trials' folders; "" where there is none."""
+        return self.record.working_dir
+
+    # --- how it stands ---------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read what changed: the experiment's record and its trials.
+
+        Raises:
+            ExperimentRemoved: it is gone.
+        """
+        with self._lock:
+            self._claimer.reread_record()
+            if self._claimer.record is not None:
+                self._claimer.refresh()
+        _ = self.record  # raises where it is gone
+
+    @property
+    def is_done(self) -> bool:
+        """Whether as many trials are completed as were asked for, or nothing is left to try."""
+        with self._lock:
+            self.refresh()
+            wanted = self.record.max_trials
+            if wanted is not None and self._claimer.history.count(Status.COMPLETED) >= wanted:
+                return True
+            return self._used_up()
+
+    def _used_up(self) -> bool:
+        history = self._claimer.history
+        if history.waiting or history.count(Status.RESERVED, Status.SUSPENDED):
+            return False
+        number = history.free_numbers(1, None)[0]
+        return isinstance(self._claimer.algorithm.suggest(number, 0, history), Finished)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether as many trials are broken as end the experiment."""
+        with self._lock:
+            self.refresh()
+            broken = self._claimer.history.count(Status.BROKEN)
+            return broken >= max(1, self.record.max_broken)
+
+    @property
+    def stats(self) -> Stats:
+        """How the experiment stands, read anew."""
+        self.refresh()
+        return Stats.of(self._claimer.history, self._records())
+
+    # --- its trials ------------------------------------------------------------------------------
+
+    def fetch_trials(self) -> list[Trial]:
+        """Return all trials, the inserted ones first, then by number."""
+        return [self.trial_of(record) for record in self._records()]
+
+    def fetch_trials_by_status(self, status: Status | str) -> list[Trial]:
+        """Return the trials of one status.
+
+        Raises:
+            UsageError: there is no such status.
+        """
+        return [self.trial_of(record) for record in self._records(status_of(status))]
+
+    def fetch_noncompleted_trials(self) -> list[Trial]:
+        """Return the trials that are not completed, the broken ones among them."""
+        return [
+            self.trial_of(record)
+            for record in self._records()
+            if record.status is not Status.COMPLETED
+        ]
+
+    def get_trial(self, trial: Trial | str | None = None, uid: str | None = None) -> Trial:
+        """Return a trial by its id, or another reading of the same trial.
+
+        Raises:
+            NotFound: there is none.
+        """
+        wanted = trial.id if isinstance(trial, Trial) else trial or uid or ""
+        record = self.storage.trial(self.id, wanted)
+        if record is None:
+            raise NotFound(f"Experiment '{self.name}' has no trial '{wanted}'.")
+        return self.trial_of(record)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return all trials as a table.
+
+        Returns:
+            one row a trial, in the order of `fetch_trials`; its columns are id, experiment_id,
+            number, status, suggested, reserved, completed (times), objective, and the parameters.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra("to_pandas needs pandas: pip install pandas") from error
+        trials = self.fetch_trials()
+        columns: dict[str, list[Any]] = {
+            "id": [trial.id for trial in trials],
+            "experiment_id": [self.id] * len(trials),
+            "number": [trial.number for trial in trials],
+            "status": [trial.status.value for trial in trials],
+            "suggested": [trial.submit_time for trial in trials],
+            "reserved": [trial.start_time for trial in trials],
+            "completed": [trial.end_time for trial in trials],
+            "objective": [trial.objective for trial in trials],
+        }
+        for name in self._space:
+            column = name if name not in columns else f"params.{name}"
+            columns[column] = [trial.params[name] for trial in trials]
+        return pandas.DataFrame(columns)
+
+    def _records(self, status: Status | None = None) -> Iterator[TrialRecord]:
+        return self.storage.trials(self.id, status)
+
+    def trial_of(self, record: TrialRecord) -> Trial:
+        """Return the trial that people see for what the history holds."""
+        return Trial(record, self._params(record), self._trial_dir(record))
+
+    def _params(self, record: TrialRecord) -> dict[str, Any]:
+        return dict(zip(self._space, self._space.load(json.loads(record.values)), strict=True))
+
+    def _trial_dir(self, record: TrialRecord) -> str:
+        experiment = self._claimer.record
+        folder = experiment.working_dir if experiment is not None else ""
+        return os.path.join(folder, record.id) if folder else ""
+
+    def __repr__(self) -> str:
+        record = self._claimer.record
+        if record is None:
+            return f"{type(self).__name__}(removed)"
+        return f"{type(self).__name__}(name={record.name!r}, version={record.version})"
+
+
+def status_of(word: Status | str) -> Status:
+    """Return the status that a word means.
+
+    Raises:
+        UsageError: none; the nearest one is named.
+    """
+    try:
+        return Status(word)
+    except ValueError:
+        words = [status.value for status in Status if status is not Status.REMOVED]
+        near = get_close_matches(str(word).lower(), words, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(words)}."
+        raise UsageError(f"There is no status {word!r}: {hint}") from None
+
+
+_open: weakref.WeakSet[ExperimentView] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for view in list(_open):
+        view._begin_anew()
+
+
+os.register_at_fork(after_in_child=_after_fork)
