@@ -74,7 +74,7 @@ class History:
         """Return the numbers whose rows may be new or changed, for the incremental read.
 
         A worker claims among the first free numbers, so a number that exists has few free ones
-            below it: an empty window beyond the highest number means that nothing is there.
+        below it: an empty window beyond the highest number means that nothing is there.
         """
         numbers = [n for group in self._by_status.values() for n in group]
         numbers += self._gaps
@@ -205,7 +205,7 @@ class History:
         It counts the broken ones and the tombstones that this mirror knows. Both are final and
         were read at
         majority, so an old mirror can only set the bound too low: nobody goes too far, and in the
-            end every number below it is filled.
+        end every number below it is filled.
         """
         if max_trials is None:
             return None
