@@ -170,8 +170,32 @@ def enter(parent: int) -> int:
             os.setpgid(0, 0)
         except OSError:
             pass  # it leads a session already, and so a group too
+        _unblock_sigint()
         threading.Thread(target=_die_with, args=(parent,), name="parent", daemon=True).start()
     return os.getpid()
+
+
+@contextmanager
+def sigint_blocked() -> Iterator[None]:
+    """Let the processes that this thread starts begin with SIGINT blocked.
+
+    Until a process has entered a group of its own, a Ctrl-C in the terminal reaches it, too; it
+    would die of it, and its call would count as crashed.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _unblock_sigint() -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which forgets one that is pending
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if before is not None:
+        signal.signal(signal.SIGINT, before)
 
 
 def _die_with(parent: int) -> None:

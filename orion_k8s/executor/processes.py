@@ -19,7 +19,7 @@ from typing import Any
 
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor.base import Ending, Outcome
-from orion_k8s.executor.child import enter, pack, run_packed, unpack
+from orion_k8s.executor.child import enter, pack, run_packed, sigint_blocked, unpack
 from orion_k8s.executor.slots import CANCELLED, MOMENT_S, Slot, SlotExecutor, SlotFuture
 
 LINGER_S = 5.0
@@ -117,26 +117,29 @@ class ProcessSlot(Slot):
         self._lock = threading.Lock()
         self._child: Child | None = None
         self._running: SlotFuture | None = None
+        self._begun: SlotFuture | None = None
 
     def run(self, future: SlotFuture) -> Outcome:
         """Run the packed call in the slot's process."""
-        for attempt in (1, 2):
+        for last in (False, True):
             try:
                 child = self._ready()
             except BrokenExecutor as error:
+                if not last:
+                    continue
                 text = f"The process for the call died while it started. {self._hint}".strip()
                 return Outcome(Ending.CRASHED, reason=text, error=error)
             with self._lock:
                 if future.cancelling:
                     return CANCELLED
-                self._running = future
+                self._running = self._begun = future
             try:
                 job = child.pool.submit(run_packed, future.work, os.getpid())
             except BrokenExecutor:
                 # It died before the call came to it: not the call's fault.
                 self._end_of_call()
                 self._retire()
-                if attempt == 1:
+                if not last:
                     continue
                 raise
             return self._outcome_of(job.result)
@@ -166,12 +169,13 @@ class ProcessSlot(Slot):
             if worn or child.spoiled or not child.alive():
                 self._retire()
         if self._child is None:
-            pool = self._make_pool()
-            try:
-                self._child = Child(pool)
-            except BaseException:
-                pool.shutdown(wait=True)
-                raise
+            with sigint_blocked():
+                pool = self._make_pool()
+                try:
+                    self._child = Child(pool)
+                except BaseException:
+                    pool.shutdown(wait=True)
+                    raise
         return self._child
 
     def _end_of_call(self) -> None:
@@ -184,7 +188,12 @@ class ProcessSlot(Slot):
             child.close()
 
     def stop(self, future: SlotFuture, grace_s: float) -> None:
-        """TERM, and KILL after the grace."""
+        """TERM, and KILL after the grace; at once while the process is being started."""
+        with self._lock:
+            begun = self._begun is future
+        if not begun:  # and it never will, as `run` looks whether it is cancelling
+            future.drop()
+            return
         if grace_s > 0:
             with self._lock:
                 if self._running is future and self._child is not None:

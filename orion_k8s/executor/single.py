@@ -107,11 +107,13 @@ class SingleFuture(Future):
 
     def run(self) -> None:
         """Run the call here, unless it has ended or runs already."""
-        call, self._call = self._call, None
+        call = self._call
         if call is None:
             return
         function, args, kwargs = call
+        # In this order: a call that is neither waiting nor running would count as cancelled.
         self._running = function
+        self._call = None
         outcome = CANCELLED
         try:
             try:
@@ -120,7 +122,11 @@ class SingleFuture(Future):
                 if not self._cancelling:
                     outcome = Outcome(Ending.FAILED, reason=describe(error), error=error)
         finally:
-            self._finish(outcome)
+            try:
+                self._finish(outcome)
+            except BaseException:  # a signal handler's: the call has ended all the same
+                self._finish(outcome)
+                raise
 
     def cancel(self, grace_s: float = 0.0) -> None:
         """Cancel a call that did not start; ask one that runs to end, if it can be asked.

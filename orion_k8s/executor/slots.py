@@ -7,6 +7,7 @@ subclass of `Slot` to say.
 
 from __future__ import annotations
 
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -56,6 +57,10 @@ class SlotFuture(Future):
         """End the call. See `Future.cancel`."""
         self._executor.cancel(self, grace_s)
 
+    def drop(self) -> None:
+        """Count the call as cancelled, unless it has ended. For slots."""
+        self._executor.finish(self, CANCELLED)
+
     def wait(self, timeout: float | None = None) -> None:
         """Return when the call has ended, or after `timeout` seconds."""
         self._executor.bell.wait(self.done, timeout)
@@ -90,6 +95,7 @@ class SlotExecutor(Executor):
         self._threads: set[threading.Thread] = set()
         self._helpers: set[threading.Thread] = set()
         self._closed = False
+        self._pid = os.getpid()
 
     @abstractmethod
     def prepare(
@@ -109,6 +115,11 @@ class SlotExecutor(Executor):
 
     def submit(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
         """Start a call, or queue it. See `Executor.submit`."""
+        if os.getpid() != self._pid:  # its threads did not come along, and its lock may be held
+            raise UsageError(
+                "This executor belongs to the process that this one was forked from: make a new "
+                "one here."
+            )
         future = SlotFuture(self, self.prepare(function, args, kwargs))
         with self._lock:
             if self._closed:
@@ -139,6 +150,8 @@ class SlotExecutor(Executor):
 
     def close(self, cancel: bool = False) -> None:
         """End the executor. See `Executor.close`."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             self._closed = True
             unfinished = list(self._unfinished)
