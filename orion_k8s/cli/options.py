@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from orion_k8s.cli.logs import set_up
 from orion_k8s.cli.texts import CONTEXT, DEBUG, VERBOSE
 from orion_k8s.config.options import OPTIONS, Option
 
@@ -36,6 +37,7 @@ EXPERIMENT = ("experiment.name", "experiment.version")
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 _METAVARS = {"Integer": "N", "Seconds": "SECONDS", "Table": "JSON"}
+_PLACES = {"working_dir": "DIR", "url": "URL"}
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def command(
                 verbose=values.pop("verbosity") + above.get("verbosity", 0),
                 debug=values.pop("debug") or above.get("debug", False),
             )
-            _set_up_logging(given)
+            set_up(given.quiet, given.verbose)
             try:
                 return function(given, **values)
             except Exception:
@@ -179,15 +181,7 @@ def _shared(config_flags: tuple[str, ...]) -> dict[str, tuple[Any, Any]]:
 
 def _option(option: Option) -> Any:
     """Return typer's option for one of the table. Its text is read by the configuration."""
-    metavar = _METAVARS.get(type(option.kind).__name__, option.name.rpartition(".")[2].upper())
+    metavar = _METAVARS.get(type(option.kind).__name__) or _PLACES.get(option.name, "NAME")
     said = "" if option.default in (None, "", {}, inf) else f" [default: {option.default}]"
     env = f" [{option.env[0]}]" if option.env else ""
     return typer.Option(None, *option.flags, metavar=metavar, help=f"{option.help}{said}{env}")
-
-
-def _set_up_logging(given: Given) -> None:
-    import logging
-
-    level = {0: logging.WARNING, 1: logging.INFO}.get(given.verbose, logging.DEBUG)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("orion_k8s").setLevel(logging.ERROR if given.quiet else level)

@@ -25,6 +25,7 @@ def prepare_run(
     trial: str,
     hash_params: str,
     attempt: int,
+    cwd: str | None = None,
     interrupt_code: int = INTERRUPT_CODE,
     grace_s: float = GRACE_S,
 ) -> ProgramRun:
@@ -38,6 +39,7 @@ def prepare_run(
         trial: its id.
         hash_params: what `{trial.hash_params}` stands for.
         attempt: 1, 2, …
+        cwd: where the program runs; None for where this process is.
         interrupt_code: the exit code that means "run me again".
         grace_s: seconds between SIGTERM and SIGKILL.
     """
@@ -63,7 +65,7 @@ def prepare_run(
             "ORION_WORKING_DIR": folder,
             "ORION_TRIAL_ATTEMPT": str(attempt),
         },
-        cwd=os.getcwd(),
+        cwd=cwd or os.getcwd(),
         interrupt_code=interrupt_code,
         grace_s=grace_s,
     )

@@ -10,22 +10,24 @@ from collections.abc import Sequence
 from orion_k8s.errors import UsageError
 
 
-def check_program(argv: Sequence[str]) -> None:
+def check_program(argv: Sequence[str], cwd: str = "") -> None:
     """Raise where the program of a command cannot be started, with what to do about it.
 
     Args:
         argv: the command; its first word is the program.
+        cwd: where it will run; "" for where this process is.
 
     Raises:
         UsageError: the program, or the script that an interpreter is to run, is missing or cannot
             be executed.
     """
     program = argv[0]
-    found = shutil.which(program)
+    there = os.path.join(cwd, program)
+    found = shutil.which(there if os.sep in program else program)
     if found is None:
-        if os.path.isdir(program):
+        if os.path.isdir(there):
             raise UsageError(f"{program!r} is a folder: name the program in it.")
-        if os.path.isfile(program):
+        if os.path.isfile(there):
             raise UsageError(_not_started(program))
         if os.sep in program:
             raise UsageError(f"There is no program {program!r}: correct its path.")
@@ -37,7 +39,7 @@ def check_program(argv: Sequence[str]) -> None:
         )
     if re.fullmatch(r"python[\d.]*", os.path.basename(program)) and len(argv) > 1:
         script = argv[1]
-        if not script.startswith("-") and not os.path.exists(script):
+        if not script.startswith("-") and not os.path.exists(os.path.join(cwd, script)):
             raise UsageError(f"There is no script {script!r}: correct its path.")
 
 

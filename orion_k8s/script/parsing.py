@@ -140,13 +140,16 @@ class Command:
             "config_text": self.config.text if self.config else None,
         }
 
-    def check_program(self) -> None:
+    def check_program(self, cwd: str = "") -> None:
         """Raise where this machine cannot start the program.
+
+        Args:
+            cwd: where it will run; "" for where this process is.
 
         Raises:
             UsageError: the program is missing or not executable.
         """
-        check_program(self.argv)
+        check_program(self.argv, cwd)
 
     def render(
         self, params: Mapping[str, Any], trial_dir: str, variables: Mapping[str, Any]

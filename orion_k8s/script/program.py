@@ -55,6 +55,7 @@ class ProgramResult:
         objective, results: of a completed one.
         reason: of the others, for people.
         exit_code: of the program, -N where signal N killed it; None where it did not start.
+        asked: whether an interrupted program itself asked to be run again.
     """
 
     kind: Literal["completed", "interrupted", "broken"]
@@ -62,6 +63,7 @@ class ProgramResult:
     results: tuple[dict[str, Any], ...] = ()
     reason: str = ""
     exit_code: int | None = None
+    asked: bool = False
 
 
 @dataclass
@@ -89,6 +91,7 @@ class ProgramRun:
         self._lock = threading.RLock()  # reentrant: a signal handler may call cancel()
         self._wake: int | None = None
         self._cancelled = False
+        self._hurry = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone."""
@@ -121,8 +124,9 @@ class ProgramRun:
         """End the program: SIGTERM, and SIGKILL after the grace. For any thread or signal handler.
 
         Returns at once; the running call then returns within the grace and a moment, with the
-        program's result where it left one.
+        program's result where it left one. Called once more it ends the grace: SIGKILL now.
         """
+        self._hurry = self._cancelled
         self._cancelled = True
         with self._lock:
             if self._wake is not None:
@@ -207,8 +211,8 @@ class ProgramRun:
         log.info("ending the program", extra={"group": process.pid, "grace_s": self.grace_s})
         kill_group(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + self.grace_s
-        while (left := deadline - time.monotonic()) > 0:
-            if wait_exited(process, None, left):
+        while not self._hurry and (left := deadline - time.monotonic()) > 0:
+            if wait_exited(process, woken, left):
                 # A shell that dies at once may have left a program that is saving its state.
                 if not group_is_alive(process.pid):
                     break
@@ -240,7 +244,7 @@ class ProgramRun:
     def _judge(self, code: int | None, ended: bool) -> ProgramResult:
         """Return how the attempt ended, from its exit code and its files."""
         if not ended and code == self.interrupt_code:
-            return ProgramResult("interrupted", reason="The program asked for it.", exit_code=code)
+            return ProgramResult("interrupted", None, (), "The program asked for it.", code, True)
         if not ended and code != 0:
             assert code is not None
             return self._broken(f"The program ended with {exit_text(code)}.", code)

@@ -1,0 +1,34 @@
+"""The log of a command: to stderr, as much as was asked for."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to what stderr is now: a live display puts itself in front of it for a while."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: Any) -> None:
+        raise AttributeError("the stream is always stderr")
+
+
+def set_up(quiet: bool, verbose: int) -> None:
+    """Log errors alone where it is to be quiet, else warnings, information (1) or all (2)."""
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[_Stderr()],
+    )
+    logging.getLogger("orion_k8s").setLevel(logging.ERROR if quiet else level)

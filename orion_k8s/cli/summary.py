@@ -1,0 +1,121 @@
+"""What a hunt says at its end: how the experiment stands, its best trial, what to type next."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from orion_k8s.cli.options import Given
+from orion_k8s.cli.progress import duration
+from orion_k8s.config import redact
+from orion_k8s.history import History
+from orion_k8s.trial import ExperimentRecord, Status
+from orion_k8s.worker import Idle, Worker
+
+
+class Summary:
+    """The end of a hunt. It reads the worker's mirror alone: the database may be away.
+
+    Args:
+        record: the experiment as it was when the worker began.
+        given: what was typed; the next commands need the same.
+
+    Attributes:
+        worker: set as soon as it is known.
+    """
+
+    def __init__(self, record: ExperimentRecord, given: Given) -> None:
+        self.record = record
+        self.given = given
+        self.worker: Worker | None = None
+        self._since = time.monotonic()
+
+    def show(self, end: BaseException | None) -> None:
+        """Print it, unless it is to be quiet.
+
+        Args:
+            end: what ended the worker; None where it ended by itself.
+        """
+        if not self.given.quiet and self.worker is not None:
+            print("\n".join(self.lines(self.worker, end)), flush=True)
+
+    def lines(self, worker: Worker, end: BaseException | None) -> Iterator[str]:
+        """Yield the lines."""
+        history = worker.claimer.history
+        record = worker.claimer.record or self.record
+        yield self._standing(worker, record, end)
+        best = history.best()
+        if best is not None:
+            yield from self._best(worker, history, *best)
+        running = history.count(Status.RESERVED)
+        if running:
+            count = "1 trial runs" if running == 1 else f"{running} trials run"
+            yield f"{count} still, in other workers."
+        yield f"Folder: {record.working_dir}"
+        yield "Next:"
+        yield from (f"    {line}" for line in self._next(record))
+
+    def _standing(
+        self, worker: Worker, record: ExperimentRecord, end: BaseException | None
+    ) -> str:
+        history, report = worker.claimer.history, worker.report
+        completed, broken = history.count(Status.COMPLETED), history.count(Status.BROKEN)
+        of = "" if record.max_trials is None else f" of {record.max_trials}"
+        if end is not None:
+            word = "Ended"
+        elif report.idle in (Idle.DONE, Idle.USED_UP):
+            word = "Done"
+        else:
+            word = "This worker is done"
+        why = f" ({report.reason})" if report.reason else ""
+        inserted = f", {broken} broken" if broken else ""
+        took = duration(time.monotonic() - self._since)
+        return (
+            f"{word}{why}: {completed}{of} trials completed{inserted};"
+            f" {report.completed} by this worker in {took}."
+        )
+
+    def _best(
+        self, worker: Worker, history: History, index: int, objective: float
+    ) -> Iterator[str]:
+        number = history.numbers[index]
+        yield f"Best: {objective:.10g}, trial {history.ids[index]} (number {number})"
+        params = worker.claimer.space.params(history.values(index))
+        width = max(map(len, params), default=0)
+        for name, value in params.items():
+            yield f"    {name:<{width}} = {show_value(value)}"
+
+    def _next(self, record: ExperimentRecord) -> Iterator[str]:
+        which = self._which(record)
+        more = (record.max_trials or 0) + 20
+        lines = [(f"orion-k8s status {which}", "how the trials stand")]
+        if self.worker is not None and self.worker.report.idle in (Idle.DONE, Idle.BROKEN):
+            if self.worker.report.idle is Idle.DONE:
+                lines.append((f"orion-k8s hunt {which} --max-trials {more}", "go on"))
+            else:
+                raised = record.max_broken + 3
+                lines.append((f"orion-k8s hunt {which} --max-broken {raised}", "go on"))
+        else:
+            lines.append((f"orion-k8s hunt {which}", "one more worker, here or elsewhere"))
+        width = max(len(line) for line, _ in lines)
+        for line, why in lines:
+            yield f"{line:<{width}}  # {why}"
+
+    def _which(self, record: ExperimentRecord) -> str:
+        words = ["-n", record.name]
+        if self.given.options.get("experiment.version") is not None or record.version > 1:
+            words += ["-v", str(record.version)]
+        url = self.given.options.get("storage.url")
+        if url:
+            words += ["--storage", str(redact(url))]
+        if self.given.config:
+            words += ["-c", self.given.config]
+        return shlex.join(words)
+
+
+def show_value(value: Any) -> str:
+    """Return a parameter's value as a person reads it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
