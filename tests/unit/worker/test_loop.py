@@ -314,3 +314,33 @@ def test_a_result_whose_trial_was_taken_is_refused_and_the_worker_goes_on(
     assert report.completed == 1
     (trial,) = storage.trials(record.id, Status.COMPLETED)
     assert trial.attempt == 3
+
+
+def test_a_full_disk_is_waited_for_with_the_results_in_hand(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with SQLite(tmp_path / "full.db") as storage:
+        storage.setup()
+        record = experiment(storage, max_trials=1)
+        opened = storage._connection._open
+        assert opened is not None
+
+        def pages(pragma: str) -> int:
+            return int(opened.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+        calls = []
+
+        def function(x: float) -> Any:
+            calls.append(x)
+            # From here on, SQLite finds no room for one page more.
+            opened.execute(f"PRAGMA max_page_count = {pages('page_count')}").fetchone()
+            threading.Timer(0.5, pages, ["max_page_count = 1000000"]).start()
+            big = {"name": "curve", "type": "statistic", "value": [0.5] * 50_000}
+            return [{"name": "loss", "type": "objective", "value": x}, big]
+
+        report = worker(storage, record, function).run()
+        assert "is full: make room" in caplog.text
+        assert report.completed == 1
+        assert len(calls) == 1
+        (trial,) = storage.trials(record.id)
+        assert (trial.status, trial.attempt) == (Status.COMPLETED, 1)
