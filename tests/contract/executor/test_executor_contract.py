@@ -9,10 +9,20 @@ import pytest
 from joblib._parallel_backends import LokyBackend, ThreadingBackend
 
 from orion_k8s.executor.registry import create_executor
-from orion_k8s.testing.executor import ExecutorContract, Make
+from orion_k8s.executor.threads import Threads
+from orion_k8s.testing.executor import (
+    CancelContract,
+    ConcurrentContract,
+    ExecutorContract,
+    KillContract,
+    Make,
+    ProcessContract,
+    ProgramContract,
+)
+from orion_k8s.testing.executor.work import add, fail
 
 
-class TestSingle(ExecutorContract):
+class TestSingle(ExecutorContract, ProgramContract):
     calls = 1000
     source = "create_executor('singleexecutor')"
 
@@ -21,7 +31,7 @@ class TestSingle(ExecutorContract):
         return lambda n_workers: create_executor("singleexecutor", n_workers)
 
 
-class TestThreads(ExecutorContract):
+class TestJoblibThreads(ExecutorContract, ConcurrentContract, CancelContract, ProgramContract):
     calls = 1000
     source = "create_executor('joblib', 2, backend='threading')"
 
@@ -30,8 +40,26 @@ class TestThreads(ExecutorContract):
         return lambda n_workers: create_executor("joblib", n_workers, backend="threading")
 
 
-class TestLoky(ExecutorContract):
-    processes = True
+class TestThreads(ExecutorContract, ConcurrentContract, CancelContract):
+    calls = 1000
+
+    @pytest.fixture
+    def make(self) -> Make:
+        return Threads
+
+
+class Processes(
+    ExecutorContract,
+    ConcurrentContract,
+    CancelContract,
+    ProcessContract,
+    KillContract,
+    ProgramContract,
+):
+    """Everything."""
+
+
+class TestLoky(Processes):
     source = "create_executor('joblib', 2)"
 
     @pytest.fixture
@@ -39,8 +67,7 @@ class TestLoky(ExecutorContract):
         return lambda n_workers: create_executor("joblib", n_workers)
 
 
-class TestPool(ExecutorContract):
-    processes = True
+class TestPool(Processes):
     source = "create_executor('poolexecutor', 2)"
 
     @pytest.fixture
@@ -65,10 +92,8 @@ class OldThreads(ThreadingBackend):
     del submit
 
 
-class TestThirdPartyBackend(ExecutorContract):
-    """The generic way. n_workers is at least 2: with one job joblib does not use the backend."""
-
-    cancellable = False
+class TestThirdPartyBackend(ExecutorContract, ConcurrentContract):
+    """The generic way; its calls cannot be ended."""
 
     @pytest.fixture(params=[ThirdPartyThreads, OldThreads])
     def make(self, request: pytest.FixtureRequest) -> Iterator[Make]:
@@ -82,8 +107,6 @@ class ThirdPartyProcesses(LokyBackend):
 
 
 def test_third_party_processes() -> None:
-    from orion_k8s.testing.executor import add, fail
-
     with create_executor("joblib", 2, backend=ThirdPartyProcesses(nesting_level=0)) as executor:
         futures = [executor.submit(add, i) for i in range(50)]
         assert executor.wait(futures) == list(range(1, 51))
