@@ -90,6 +90,8 @@ class Job:
 def stored_layer(record: ExperimentRecord) -> dict[str, Any]:
     """Return what a stored experiment says, for `config.resolve`."""
     experiment: dict[str, Any] = {
+        "space": dict(record.space),
+        "seed": record.seed,
         "algorithm": record.algorithm,
         "max_trials": record.max_trials,
         "max_broken": record.max_broken,
@@ -187,9 +189,11 @@ def _metadata(before: ExperimentRecord | None, told: Command) -> dict[str, Any] 
 
 
 def _local_space(configuration: Configuration) -> dict[str, str]:
-    """Return name → prior of the space that a local or global file holds."""
+    """Return name → prior of the space that a configuration file holds."""
     space = configuration.value("experiment.space")
-    return Space.parse(space).configuration if space else {}
+    if not space or configuration.source("experiment.space").level is Level.STORED:
+        return {}
+    return Space.parse(space).configuration
 
 
 def _appended(configuration: Configuration, words: Sequence[str]) -> list[str]:
