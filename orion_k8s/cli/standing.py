@@ -1,0 +1,137 @@
+"""How an experiment stands, for `list` and `status`, from what the database counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from orion_k8s.cli.tables import time_text
+from orion_k8s.storage import Overview, Storage
+from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+
+STATUSES = tuple(status for status in Status if status is not Status.REMOVED)
+"""In the order in which they are shown."""
+
+UNFINISHED = (Status.NEW, Status.RESERVED, Status.INTERRUPTED, Status.SUSPENDED)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an experiment stands.
+
+    Attributes:
+        record: the experiment.
+        view: what the database counted of its trials.
+        workers: names of the workers that hold a live lease.
+    """
+
+    record: ExperimentRecord
+    view: Overview
+    workers: tuple[str, ...] = ()
+
+    def count(self, *statuses: Status) -> int:
+        """Return how many trials have one of the statuses."""
+        return sum(self.view.counts.get(status, 0) for status in statuses)
+
+    @cached_property
+    def state(self) -> str:
+        """One word: done, broken, running, suspended (only such trials are left), or idle."""
+        wanted, completed = self.record.max_trials, self.count(Status.COMPLETED)
+        if wanted is not None and completed >= wanted:
+            return "done"
+        if self.count(Status.BROKEN) >= max(1, self.record.max_broken):
+            return "broken"
+        if self.workers:
+            return "running"
+        if self.view.held and self.view.held == self.count(*UNFINISHED):
+            return "suspended"
+        return "done" if self._used_up() else "idle"
+
+    def _used_up(self) -> bool:
+        """Whether every point of a finite space was tried."""
+        tried = self.count(Status.COMPLETED, Status.BROKEN)
+        if not tried or self.count(*UNFINISHED):
+            return False
+        return bool(tried >= space_of(self.record).cardinality)
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as plain data, for JSON."""
+        record, view = self.record, self.view
+        return {
+            "name": record.name,
+            "version": record.version,
+            "id": record.id,
+            "status": self.state,
+            "algorithm": dict(record.algorithm),
+            "max_trials": record.max_trials,
+            "max_broken": record.max_broken,
+            "trials": {status.value: self.count(status) for status in STATUSES},
+            "suspended_by_person": view.held,
+            "best_objective": view.best,
+            "start_time": time_text(view.start_time),
+            "end_time": time_text(view.end_time),
+            "workers": list(self.workers),
+        }
+
+
+def standings(storage: Storage, records: list[ExperimentRecord]) -> list[Standing]:
+    """Return how experiments stand: one query counts the trials, one more for each that runs."""
+    if not records:
+        return []
+    views = storage.overview(records[0].id if len(records) == 1 else None)
+    found = []
+    for record in records:
+        view = views.get(record.id, Overview({}))
+        workers: tuple[str, ...] = ()
+        if view.counts.get(Status.RESERVED):
+            workers = tuple(storage.live_workers(record.id))
+        found.append(Standing(record, view, workers))
+    return found
+
+
+def space_of(record: ExperimentRecord) -> Any:
+    """Return an experiment's search space. Its import takes a while."""
+    from orion_k8s.space import Space
+
+    return Space.parse(record.space)
+
+
+def params_of(space: Any, trial: TrialRecord) -> dict[str, Any]:
+    """Return a trial's parameters by name.
+
+    Raises:
+        DamagedDatabase: what is stored is no point of the space.
+    """
+    import json
+
+    from orion_k8s.errors import DamagedDatabase, InvalidParams
+
+    try:
+        values = json.loads(trial.values)
+        return dict(zip(space.names, space.load(values), strict=True))
+    except (ValueError, TypeError, InvalidParams) as error:
+        raise DamagedDatabase(
+            f"The database is damaged: trial {trial.number} (id {trial.id}) holds no point of the "
+            f"experiment's search space ({error})."
+        ) from error
+
+
+def plain_trial(space: Any, trial: TrialRecord) -> Mapping[str, Any]:
+    """Return a trial as plain data, for JSON."""
+    return {
+        "id": trial.id,
+        "number": trial.number,
+        "status": trial.status.value,
+        "objective": trial.objective,
+        "params": params_of(space, trial),
+        "results": [dict(result) for result in trial.results],
+        "attempt": trial.attempt,
+        "worker": trial.worker,
+        "suspended_by": trial.held_by,
+        "reason": trial.reason,
+        "submit_time": time_text(trial.submit_time),
+        "start_time": time_text(trial.start_time),
+        "end_time": time_text(trial.end_time),
+    }

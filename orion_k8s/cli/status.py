@@ -1,0 +1,191 @@
+"""`status`: how experiments stand; with --all, every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import typer
+
+from orion_k8s.cli.choice import all_versions, existing_history, version_of
+from orion_k8s.cli.options import EXPERIMENT, STORAGE, Given, command
+from orion_k8s.cli.standing import (
+    STATUSES,
+    Standing,
+    params_of,
+    plain_trial,
+    space_of,
+    standings,
+)
+from orion_k8s.cli.tables import (
+    last_line,
+    last_lines,
+    params_text,
+    plain,
+    several,
+    show_json,
+    show_json_lines,
+    show_table,
+)
+from orion_k8s.storage import Storage
+from orion_k8s.trial import Status, TrialRecord
+
+REASON_LINES = 5
+"""Lines of the newest broken trial's reason that are shown."""
+
+TRIAL_COLUMNS = (
+    *("number", "id", "status", "objective", "params", "attempt", "worker", "suspended_by"),
+    "reason",
+)
+
+
+@command(*EXPERIMENT, *STORAGE)
+def status(
+    given: Given,
+    all: bool = typer.Option(False, "-a", "--all", help="a line for each trial"),
+    collapse: bool = typer.Option(False, "-C", "--collapse", help="put versions together"),
+    json: bool = typer.Option(False, "--json", help="print JSON"),
+) -> None:
+    """Show how experiments stand: trials by status, the best one, and the workers alive."""
+    name = given.options["experiment.name"]
+    with existing_history(given) as storage:
+        if name is None:
+            records = storage.experiments()
+        else:
+            records = all_versions(storage, name, version_of(given))
+        found = standings(storage, records)
+        groups = [
+            list(group)
+            for _, group in groupby(
+                found, lambda s: s.record.name if collapse else (s.record.name, s.record.version)
+            )
+        ]
+        if json and all:
+            show_json_lines(_plain_trials(storage, found))
+        elif json:
+            show_json([_plain(storage, group, collapse) for group in groups])
+        elif not groups:
+            typer.echo(f"There are no experiments in {storage.describe()} yet.")
+        else:
+            for position, group in enumerate(groups):
+                if position:
+                    typer.echo()
+                _show(storage, group, all)
+
+
+def _show(storage: Storage, group: list[Standing], all: bool) -> None:
+    record = group[0].record
+    versions = ", ".join(str(standing.record.version) for standing in group)
+    states = ", ".join(dict.fromkeys(standing.state for standing in group))
+    title = f"{plain(record.name)} · version {versions} · {states}"
+    typer.echo(typer.style(title, bold=True))
+    if all:
+        several_versions = len(group) > 1
+        columns = ("version", *TRIAL_COLUMNS) if several_versions else TRIAL_COLUMNS
+        show_table(columns, _trial_rows(storage, group, several_versions))
+        return
+    for line in _lines(storage, group):
+        typer.echo(f"  {line}")
+
+
+def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
+    counts = _counts(group)
+    wanted = [standing.record.max_trials for standing in group]
+    asked = f" of {wanted[0]}" if len(group) == 1 and wanted[0] is not None else ""
+    parts = [f"{counts[Status.COMPLETED]}{asked} completed"]
+    parts += [f"{n} {s.value}" for s, n in counts.items() if n and s is not Status.COMPLETED]
+    yield ", ".join(parts)
+    best = _best(storage, group)
+    if best is not None:
+        standing, trial = best
+        params = params_text(params_of(space_of(standing.record), trial))
+        yield f"best: {plain(trial.objective)} (trial {trial.number}, {trial.id}): {params}"
+    workers = sorted({worker for standing in group for worker in standing.workers})
+    if workers:
+        some = ", ".join(map(plain, workers[:5])) + (", …" if len(workers) > 5 else "")
+        yield f"{several(len(workers), 'worker')} alive: {some}"
+    elif counts[Status.RESERVED]:
+        yield "no worker alive: its trials run again when a worker comes"
+    held = sum(standing.view.held for standing in group)
+    if counts[Status.SUSPENDED]:
+        paused = counts[Status.SUSPENDED] - held
+        whom = [f"{held} by a person"] * (held > 0) + [f"{paused} by the algorithm"] * (paused > 0)
+        yield f"suspended: {', '.join(whom)}"
+    if counts[Status.BROKEN]:
+        yield from _broken_lines(storage, group)
+
+
+def _broken_lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
+    """Say why the newest broken trial broke. There are few: `max_broken` ends an experiment."""
+    newest: TrialRecord | None = None
+    for standing in group:
+        if standing.count(Status.BROKEN):
+            for trial in storage.trials(standing.record.id, Status.BROKEN):
+                if newest is None or (trial.end_time or 0) >= (newest.end_time or 0):
+                    newest = trial
+    if newest is not None:
+        yield f"trial {newest.number} broke:"
+        for line in last_lines(newest.reason, REASON_LINES) or ["(no reason was kept)"]:
+            yield f"  {line}"
+
+
+def _counts(group: list[Standing]) -> dict[Status, int]:
+    return {status: sum(standing.count(status) for standing in group) for status in STATUSES}
+
+
+def _best(storage: Storage, group: list[Standing]) -> tuple[Standing, TrialRecord] | None:
+    """Return the best trial, read from the experiment that has it."""
+    with_best = [(s.view.best, n) for n, s in enumerate(group) if s.view.best is not None]
+    if not with_best:
+        return None
+    standing = group[min(with_best)[1]]
+    trial = storage.best(standing.record.id)
+    return None if trial is None else (standing, trial)
+
+
+def _trial_rows(
+    storage: Storage, group: list[Standing], with_version: bool
+) -> Iterator[tuple[Any, ...]]:
+    for standing in group:
+        space = space_of(standing.record)
+        for trial in storage.trials(standing.record.id):
+            version = (standing.record.version,) if with_version else ()
+            yield (
+                *version,
+                *(trial.number, trial.id, trial.status.value, trial.objective),
+                *(params_text(params_of(space, trial)), trial.attempt, trial.worker),
+                *(trial.held_by, last_line(trial.reason)),
+            )
+
+
+def _plain(storage: Storage, group: list[Standing], collapse: bool) -> Mapping[str, Any]:
+    best = _best(storage, group)
+    found = None
+    if best is not None:
+        standing, trial = best
+        found = {
+            **{"version": standing.record.version, "id": trial.id, "number": trial.number},
+            **{"objective": trial.objective},
+            "params": params_of(space_of(standing.record), trial),
+        }
+    if not collapse:
+        return {**group[0].plain(), "best": found}
+    counts = _counts(group)
+    return {
+        "name": group[0].record.name,
+        "versions": [standing.plain() for standing in group],
+        "trials": {status.value: counts[status] for status in STATUSES},
+        "best": found,
+    }
+
+
+def _plain_trials(storage: Storage, found: Iterable[Standing]) -> Iterator[Mapping[str, Any]]:
+    for standing in found:
+        space, record = space_of(standing.record), standing.record
+        for trial in storage.trials(record.id):
+            yield {
+                "experiment": record.name,
+                "version": record.version,
+                **plain_trial(space, trial),
+            }
