@@ -38,6 +38,11 @@ class Integer(Ordered):
         """Return (low, high), ints where they are finite, both included."""
         return self.law.low, self.law.high
 
+    @property
+    def faint_inside(self) -> bool:
+        """Whether values far from both ends may be less likely than those at the ends."""
+        return self.law.faint_inside
+
     @cached_property
     def _reach(self) -> tuple[int, int]:
         """The integers at the units 0 and 1: even without bounds, those beyond are never drawn."""

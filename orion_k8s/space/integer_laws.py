@@ -23,6 +23,8 @@ class IntegerLaw(ABC):
     low: float
     """An int where it is finite."""
     high: float
+    faint_inside: bool = False
+    """Whether integers far from both ends may be less likely than those at the ends."""
 
     @property
     @abstractmethod
@@ -109,7 +111,7 @@ class Rounded(IntegerLaw):
             raise Problem("fewer than two integers lie between low and high; move them apart")
         self._text = law.bounded(lower, upper)
         self._law = law.bounded(lower - 0.5, upper + 0.5)
-        self.name = law.name
+        self.name, self.faint_inside = law.name, law.faint_inside
         # what the law itself bounds (e.g. beta) counts as well
         low, high = self._text.low, self._text.high
         self.low = math.ceil(low) if math.isfinite(low) else low

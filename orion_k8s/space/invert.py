@@ -15,7 +15,10 @@ _NEAR = 16
 
 
 def exact_units(
-    decode: Callable[[FloatArray], NDArray[Any]], guess: FloatArray, targets: NDArray[Any]
+    decode: Callable[[FloatArray], NDArray[Any]],
+    guess: FloatArray,
+    targets: NDArray[Any],
+    tolerance: float = 0.0,
 ) -> FloatArray:
     """Return units in [0, 1] that decode to the targets, starting from guesses.
 
@@ -23,13 +26,17 @@ def exact_units(
         decode: not decreasing; (n,) float64 in [0, 1] → (n,) numbers.
         guess: (n,) float64, near the units sought.
         targets: (n,) numbers.
+        tolerance: how far, relatively, a guess may be from its target; 0 for exactness.
 
     Returns:
-        (n,) float64; where no unit decodes to the target, the guess, kept in [0, 1].
+        (n,) float64; where no unit decodes to the target, one that comes as near as any tried.
     """
     units: FloatArray = np.clip(guess, 0.0, 1.0)
     decoded = decode(units)
     wrong = np.flatnonzero(decoded != targets)
+    if tolerance and wrong.size:
+        off = np.abs(decoded[wrong] - targets[wrong])
+        wrong = wrong[~(off <= tolerance * np.abs(targets[wrong]))]
     if not wrong.size:
         return units
     trial, now = units[wrong], decoded[wrong]
@@ -41,14 +48,14 @@ def exact_units(
         wrong, trial, now = wrong[~right], trial[~right], now[~right]
         if not wrong.size:
             return units
-    found, ok = _bisect(decode, targets[wrong])
-    units[wrong[ok]] = found[ok]
+    found = _bisect(decode, targets[wrong])
+    off_found = np.abs(decode(found) - targets[wrong])
+    nearer = off_found < np.abs(decoded[wrong] - targets[wrong])
+    units[wrong[nearer]] = found[nearer]
     return units
 
 
-def _bisect(
-    decode: Callable[[FloatArray], NDArray[Any]], targets: NDArray[Any]
-) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _bisect(decode: Callable[[FloatArray], NDArray[Any]], targets: NDArray[Any]) -> FloatArray:
     # The floats of [0, 1] are ordered as the integers of the same bits are.
     low = np.full(targets.shape, -1, dtype=np.int64)
     high = np.full(targets.shape, _ONE, dtype=np.int64)
@@ -60,7 +67,7 @@ def _bisect(
         below = decode(np.maximum(middle, 0).view(np.float64)) < targets
         low = np.where(open_ & below, middle, low)
         high = np.where(open_ & ~below, middle, high)
-    units = high.view(np.float64).copy()
+    units: FloatArray = high.view(np.float64).copy()
     ok = decode(units) == targets
     if not ok.all():  # exp() may step back by a bit here and there: look around
         for step in (s * d for d in range(1, _NEAR) for s in (1, -1)):
@@ -68,4 +75,4 @@ def _bisect(
             right = ~ok & (decode(near) == targets)
             units[right] = near[right]
             ok |= right
-    return units, ok
+    return units

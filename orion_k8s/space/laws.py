@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +45,10 @@ class Law(ABC):
     name: str
     low: float
     high: float
+    exact: ClassVar[bool] = True
+    """Whether `one` is a formula that steps up with the unit, down to the last bit or so."""
+    faint_inside: ClassVar[bool] = False
+    """Whether values far from both ends may be less likely than those at the ends."""
 
     @property
     @abstractmethod

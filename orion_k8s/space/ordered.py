@@ -33,6 +33,16 @@ class Ordered(Dimension):
     def candidates(self) -> float:
         """Return how many values lie in the bounds: an int, or infinity."""
 
+    @property
+    @abstractmethod
+    def faint_inside(self) -> bool:
+        """Whether values far from both ends may be less likely than those at the ends."""
+
+    @property
+    def tolerance(self) -> float:
+        """Return how far, relatively, decoding may be from what was encoded."""
+        return 0.0
+
     @abstractmethod
     def cells(self, ranks: Sequence[int]) -> tuple[NDArray[Any], FloatArray, FloatArray]:
         """Return the values of these ranks, and the units between which each is decoded.
@@ -62,7 +72,7 @@ class Ordered(Dimension):
         if not len(values):
             return np.empty(0)
         given, target = self.as_decoded(values)
-        return exact_units(self.quantiles, self.guess(given), target)
+        return exact_units(self.quantiles, self.guess(given), target, self.tolerance)
 
     @cached_property
     def count(self) -> float:
@@ -78,9 +88,9 @@ class Ordered(Dimension):
 
     @cached_property
     def _faint(self) -> bool:
-        # the least likely values of the distributions on offer are at an end
         n = int(self.candidates)
-        _, below, above = self.cells(sorted({0, min(1, n - 1), max(n - 2, 0), n - 1}))
+        ends = sorted({0, min(1, n - 1), max(n - 2, 0), n - 1})
+        _, below, above = self.cells(range(n) if self.faint_inside else ends)
         return bool((above - below < _FAINT).any())
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from orion_k8s.errors import InvalidParams, InvalidPrior
@@ -24,6 +24,8 @@ MAX_SIZE = 10_000
 
 _COMMON = ("shape", "default_value")
 _NUMERIC = ("discrete", "precision", "low", "high")
+_STANDARD = (0.0, 1.0)
+"""Mean and deviation of the normal distribution where none are given, as in scipy.stats."""
 
 
 def parse_prior(text: str, name: str = "") -> Dimension:
@@ -53,8 +55,9 @@ def parse_prior(text: str, name: str = "") -> Dimension:
         line = " ".join(text.split())
         quoted = line if len(line) <= 80 else line[:79] + "…"
         quoted = quoted if quoted.isprintable() else ascii(quoted)
-        what = str(error).rstrip(".")
-        raise InvalidPrior(f"The prior{of} is not valid, {quoted or 'empty'}: {what}.") from None
+        what = str(error)
+        what = what if what.endswith((".", "?")) else f"{what}."
+        raise InvalidPrior(f"The prior{of} is not valid, {quoted or 'empty'}: {what}") from None
 
 
 _Build = Callable[[Call, str, dict[str, Any]], Dimension]
@@ -81,6 +84,8 @@ def _finish(build: _Build, call: Call, name: str) -> Dimension:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
+    if value is None:
+        return ()
     extents = value if isinstance(value, (tuple, list)) else [value]
     shape = tuple(integer(extent, "shape") for extent in extents)
     if any(extent < 1 for extent in shape):
@@ -101,19 +106,27 @@ def _no_more(keywords: Iterable[str], prior: str, allowed: Iterable[str]) -> Non
         raise Problem(f"{prior} does not know the keyword {key}; {hint}")
 
 
-def _bind(call: Call, names: tuple[str, ...], needed: int, keywords: dict[str, Any]) -> list[Any]:
-    """Return the arguments in order, taking those given by name out of the keywords."""
+def _bind(
+    call: Call, names: tuple[str, ...], defaults: Sequence[Any], keywords: dict[str, Any]
+) -> list[Any]:
+    """Return the arguments in order, taking those given by name out of the keywords.
+
+    Args:
+        call: the prior.
+        names: of the arguments.
+        defaults: of the last ones.
+        keywords: those of the prior; what is taken is removed.
+    """
     form = f"{call.name}({', '.join(names)})"
     if len(call.args) > len(names):
         raise Problem(f"{len(call.args)} arguments are too many; write {form}")
-    bound = list(call.args)
-    for key in names[len(bound) :]:
-        if key not in keywords:
-            break
-        bound.append(keywords.pop(key))
-    if len(bound) < needed:
-        raise Problem(f"it needs {needed} arguments, not {len(bound)}; write {form}")
-    return bound
+    bound = dict(zip(names, call.args, strict=False))
+    bound |= {key: keywords.pop(key) for key in names[len(bound) :] if key in keywords}
+    optional = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+    missing = [key for key in names if key not in bound and key not in optional]
+    if missing:
+        raise Problem(f"it needs {' and '.join(missing)} too; write {form}")
+    return [bound[key] if key in bound else optional[key] for key in names]
 
 
 def _truth(keywords: dict[str, Any], default: bool) -> bool:
@@ -151,14 +164,16 @@ def _no_precision(keywords: dict[str, Any]) -> None:
 
 
 def _numbers(
-    law: Callable[[float, float], Law], names: tuple[str, str]
+    law: Callable[[float, float], Law],
+    names: tuple[str, str],
+    defaults: tuple[float, ...] = (),
 ) -> Callable[[Call, str, dict[str, Any]], Dimension]:
     """Return the builder of a prior of two numbers."""
 
     def build(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
         first, second = (
             real(value, key)
-            for key, value in zip(names, _bind(call, names, 2, keywords), strict=True)
+            for key, value in zip(names, _bind(call, names, defaults, keywords), strict=True)
         )
         return _continuous(law(first, second), call.name, name, keywords)
 
@@ -217,7 +232,7 @@ def _category(value: Any) -> Any:
 
 def _randint(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
     shape = keywords.pop("shape")
-    low, high = (integer(v, "a bound") for v in _bind(call, ("low", "high"), 2, keywords))
+    low, high = (integer(v, "a bound") for v in _bind(call, ("low", "high"), (), keywords))
     if not _truth(keywords, True):
         raise Problem("randint is discrete; for real numbers use uniform")
     _no_precision(keywords)
@@ -232,12 +247,10 @@ def _randint(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
 def _fidelity(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
     if keywords.pop("shape"):
         raise Problem("a fidelity is one number; take the shape out")
-    bound = _bind(call, ("low", "high", "base"), 2, keywords)
-    _no_more(keywords, "fidelity", ("low", "high", "base"))
-    low, high, base = (
-        _whole(real(value, key))
-        for key, value in zip(("low", "high", "base"), [*bound, 2][:3], strict=True)
-    )
+    names = ("low", "high", "base")
+    bound = _bind(call, names, (2,), keywords)
+    _no_more(keywords, "fidelity", names)
+    low, high, base = (_whole(real(value, key)) for key, value in zip(names, bound, strict=True))
     return Fidelity(name, low=low, high=high, base=base)
 
 
@@ -273,9 +286,9 @@ _BUILDERS: dict[str, _Build] = {
     "uniform": _numbers(Uniform, ("low", "high")),
     "loguniform": _numbers(LogUniform, ("low", "high")),
     "reciprocal": _numbers(LogUniform, ("low", "high")),
-    "normal": _numbers(Normal, ("loc", "scale")),
-    "gaussian": _numbers(Normal, ("loc", "scale")),
-    "norm": _numbers(Normal, ("loc", "scale")),
+    "normal": _numbers(Normal, ("loc", "scale"), _STANDARD),
+    "gaussian": _numbers(Normal, ("loc", "scale"), _STANDARD),
+    "norm": _numbers(Normal, ("loc", "scale"), _STANDARD),
     "choices": _choices,
     "randint": _randint,
     "fidelity": _fidelity,

@@ -19,6 +19,9 @@ from orion_k8s.space.precision import MAX_PRECISION, Precision, precision_of
 
 DEFAULT_PRECISION = 4
 
+SCIPY_NOISE = 1e-9
+"""How far apart, relatively, two inversions by SciPy of the same distribution may be."""
+
 
 @dataclass(frozen=True, eq=False)
 class Real(Ordered):
@@ -64,6 +67,11 @@ class Real(Ordered):
         """Return (low, high), infinite where there is no bound."""
         return self.law.low, self.law.high
 
+    @property
+    def faint_inside(self) -> bool:
+        """Whether values far from both ends may be less likely than those at the ends."""
+        return self.law.faint_inside
+
     # --- decoding --------------------------------------------------------------------------------
 
     def one(self, unit: float) -> float:
@@ -93,6 +101,11 @@ class Real(Ordered):
         return rounded
 
     # --- encoding --------------------------------------------------------------------------------
+
+    @property
+    def tolerance(self) -> float:
+        """Return 0: decoding gives the value back, but for SciPy's noise where nothing rounds."""
+        return 0.0 if self.law.exact or self.precision is not None else SCIPY_NOISE
 
     def as_decoded(self, values: Sequence[Any]) -> tuple[FloatArray, FloatArray]:
         """Return values as an array, and rounded as decoding does."""

@@ -7,6 +7,7 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ _BLOCK = 64
 element alike, whatever the batch size."""
 
 _LEAST_MASS = 1e-12
+_CUTS = (CUT, 2.0**-50, 2.0**-45, 2.0**-40, 2.0**-30)
+"""How far from 0 and 1 units are kept; the first at which SciPy finds a finite quantile."""
 _TABLE = 2**20
 """The most integers that a discrete distribution may spread over."""
 
@@ -65,6 +68,9 @@ class Scipy(Law):
         upper: truncation; infinite for none.
     """
 
+    exact = False
+    faint_inside = True
+
     def __init__(
         self,
         name: str,
@@ -78,18 +84,35 @@ class Scipy(Law):
         self.low, self.high = max(low, lower), min(high, upper)
         if not self.low < self.high:
             raise Problem("low and high leave nothing of the distribution; move them")
+        self._ppf = _elementwise(self._frozen, "ppf")
+        self._cdf = _elementwise(self._frozen, "cdf")
         with _quiet():
             self._start = float(self._frozen.cdf(lower)) if lower > low else 0.0
             stop = float(self._frozen.cdf(upper)) if upper < high else 1.0
             self._mass = stop - self._start
             if not self._mass > _LEAST_MASS:
                 raise Problem("the distribution has no weight between low and high; move them")
-            try:
-                finite = np.isfinite(self.many(np.linspace(0.0, 1.0, 17))).all()
-            except (RuntimeError, ValueError, ArithmeticError):
-                finite = False
-        if not finite:
-            raise Problem(f"SciPy can't compute {name} with these arguments; choose others")
+            self._least, self._most = 0.0, 1.0
+            least = self._first_computable(_CUTS)
+            most = self._first_computable([1.0 - cut for cut in _CUTS])
+            if not self._computable(np.linspace(least, most, 17)):
+                raise Problem(
+                    f"SciPy can't compute {name} with these arguments; choose others, "
+                    "or truncate it by low=, high="
+                )
+        self._least, self._most = least, most
+
+    def _first_computable(self, units: Sequence[float]) -> float:
+        """Return the first unit whose quantile SciPy finds; NaN for none."""
+        return next((unit for unit in units if self._computable([unit])), math.nan)
+
+    def _computable(self, units: Sequence[float] | FloatArray) -> bool:
+        """Whether SciPy finds finite quantiles of the units."""
+        try:
+            x = self._quantiles(np.asarray(units))
+        except (RuntimeError, ValueError, ArithmeticError):
+            return False
+        return bool(np.isfinite(x).all())
 
     @property
     def arguments(self) -> list[str]:
@@ -102,27 +125,21 @@ class Scipy(Law):
 
     def many(self, units: FloatArray) -> FloatArray:
         """Return the quantiles of (n,) units."""
-        p = self._start + np.clip(units, CUT, 1.0 - CUT) * self._mass
-        x = self._padded(self._frozen.ppf, np.clip(p, CUT, 1.0 - CUT))
-        return self._ends(units, np.clip(x, -REAL_LIMIT, REAL_LIMIT))
+        return self._ends(units, np.clip(self._quantiles(units), -REAL_LIMIT, REAL_LIMIT))
+
+    def _quantiles(self, units: FloatArray) -> FloatArray:
+        p = self._start + np.clip(units, self._least, self._most) * self._mass
+        return self._ppf(np.clip(p, self._least, self._most))
 
     def cdf(self, values: FloatArray) -> FloatArray:
         """Return the units of (n,) values."""
-        units: FloatArray = (self._padded(self._frozen.cdf, values) - self._start) / self._mass
+        units: FloatArray = (self._cdf(values) - self._start) / self._mass
         np.clip(units, 0.0, 1.0, out=units)
         return units
 
     def bounded(self, low: float, high: float) -> Scipy:
         """Return it truncated otherwise."""
         return Scipy(self.name, self.parameters, low, high)
-
-    @staticmethod
-    def _padded(function: Callable[[FloatArray], Any], x: FloatArray) -> FloatArray:
-        padded = np.full(-(-x.size // _BLOCK) * _BLOCK, 0.5)
-        padded[: x.size] = x
-        with np.errstate(all="ignore"):
-            result = np.array(function(padded), dtype=np.float64)
-        return result[: x.size]
 
 
 class ScipyInteger(IntegerLaw):
@@ -137,6 +154,8 @@ class ScipyInteger(IntegerLaw):
         lower: truncation, itself included; infinite for none.
         upper: truncation, itself included; infinite for none.
     """
+
+    faint_inside = True
 
     def __init__(
         self, name: str, parameters: Mapping[str, int | float], lower: float, upper: float
@@ -200,6 +219,26 @@ class ScipyInteger(IntegerLaw):
         k = values - self._first
         last = len(table) - 1
         return table[np.clip(k, 0, last)], table[np.clip(k + 1, 0, last)]
+
+
+def _elementwise(frozen: Any, function: str) -> Callable[[FloatArray], FloatArray]:
+    """Return a function of SciPy's that gives an element the same result in every batch."""
+    from scipy import stats
+
+    call = getattr(frozen, function)
+    # What SciPy inverts or integrates numerically it takes one by one, and slowly: no padding.
+    generic = getattr(type(frozen.dist), f"_{function}") is getattr(
+        stats.rv_continuous, f"_{function}"
+    )
+    return partial(_padded, call, 1 if generic else _BLOCK)
+
+
+def _padded(function: Callable[[FloatArray], Any], block: int, x: FloatArray) -> FloatArray:
+    padded = np.full(-(-x.size // block) * block, 0.5)
+    padded[: x.size] = x
+    with np.errstate(all="ignore"):
+        result = np.array(function(padded), dtype=np.float64)
+    return result[: x.size]
 
 
 @contextmanager

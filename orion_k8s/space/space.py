@@ -143,32 +143,6 @@ class Space(Mapping[str, Dimension]):
             points[:, part] = dimension.encode([row[i] for row in rows])
         return points
 
-    def cells(self, limit: int) -> tuple[FloatArray, FloatArray] | None:
-        """Return all points of a finite space.
-
-        Args:
-            limit: give up where there are more.
-
-        Returns:
-            points ((C, width), the last dimension the fastest) and their probabilities ((C,), sum
-            1), or None where the cardinality is above `limit`.
-        """
-        if self.cardinality > limit:
-            return None
-        points, weights = np.empty((1, 0)), np.ones(1)
-        for dimension in self.dimensions:
-            if not dimension.size:
-                continue
-            levels = dimension.levels(limit)
-            if levels is None:
-                return None
-            for _ in range(dimension.size):
-                units, probabilities = levels
-                old = np.repeat(points, len(units), axis=0)
-                points = np.column_stack([old, np.tile(units, len(points))])
-                weights = np.outer(weights, probabilities).ravel()
-        return points, weights / weights.sum()
-
     # --- parameters ------------------------------------------------------------------------------
 
     @overload
@@ -250,18 +224,6 @@ class Space(Mapping[str, Dimension]):
         for i, load in self._loaders:
             row[i] = load(row[i])
         return tuple(row)
-
-    @staticmethod
-    def nested(params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return flat parameters as nested dicts: "a.b" becomes {"a": {"b": …}}."""
-        root: dict[str, Any] = {}
-        for name, value in params.items():
-            *groups, leaf = name.split(".")
-            node = root
-            for group in groups:
-                node = node.setdefault(group, {})
-            node[leaf] = value
-        return root
 
     def difference(self, other: Space) -> list[str]:
         """Return what changes from this space to the other, a line for people each."""
