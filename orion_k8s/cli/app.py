@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,11 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from orion_k8s import __version__
+from orion_k8s.cli.logs import BROKEN_PIPE, drop_stdout
 from orion_k8s.cli.texts import CONTEXT, DEBUG, EXIT_CODES, VERBOSE
 from orion_k8s.errors import OrionError
-
-BROKEN_PIPE = 141
-"""128 + SIGPIPE: what a shell reports of a program that this signal ended."""
 
 
 class Entry(NamedTuple):
@@ -91,6 +88,12 @@ def _group(commands: dict[str, Entry], help: str, **more: Any) -> typer.Typer:
     return made
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"orion-k8s {__version__}")
+        raise typer.Exit
+
+
 def build() -> Any:
     """Return the whole command line, with stand-ins for the commands."""
     app = _group(
@@ -107,11 +110,10 @@ def build() -> Any:
             0, "-v", "--verbose", count=True, help=VERBOSE, show_default=False
         ),
         debug: bool = typer.Option(False, "--debug", help=DEBUG),
-        version: bool = typer.Option(False, "--version", help="show the version", is_eager=True),
+        version: bool = typer.Option(
+            False, "--version", help="show the version", is_eager=True, callback=_show_version
+        ),
     ) -> None:
-        if version:
-            typer.echo(f"orion-k8s {__version__}")
-            raise typer.Exit
         context.obj = {"verbosity": verbose, "debug": debug}
 
     return typer.main.get_command(app)
@@ -137,8 +139,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not fail at its last flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return BROKEN_PIPE
     except Exception as error:
         if isinstance(error, OrionError):
@@ -152,4 +153,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(sentence: str) -> None:
-    print(f"orion-k8s: {sentence}", file=sys.stderr)
+    try:
+        print(f"orion-k8s: {sentence}", file=sys.stderr)
+    except OSError:  # nobody listens: the exit code tells
+        pass

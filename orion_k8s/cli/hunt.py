@@ -59,14 +59,16 @@ def hunt(
         before = find(storage, name, configuration.value("experiment.version"))
         if before is not None:
             configuration = given.configuration(stored_layer(before))
-        _check_executor(configuration)
-        job = open_job(storage, configuration, before, words or [])
         if init_only:
+            _check_executor(configuration)
+            record = open_job(storage, configuration, before, words or []).record
             if not given.quiet:
-                record = job.record
                 print(f"Experiment '{record.name}' version {record.version} is ready.")
             return
-        work(storage, configuration, job, given)
+        # First the executor: nothing is stored where it can't be had.
+        with make_executor(configuration) as executor:
+            job = open_job(storage, configuration, before, words or [])
+            work(storage, configuration, job, executor, given)
 
 
 # --- the experiment and its command --------------------------------------------------------------
@@ -241,7 +243,9 @@ def make_executor(configuration: Configuration) -> Executor:
     return create_executor(worker["executor"], n_workers, **arguments)
 
 
-def work(storage: Storage, configuration: Configuration, job: Job, given: Given) -> None:
+def work(
+    storage: Storage, configuration: Configuration, job: Job, executor: Executor, given: Given
+) -> None:
     """Run one worker, show how it goes, and say at its end what came out and what to type next.
 
     Raises:
@@ -263,10 +267,7 @@ def work(storage: Storage, configuration: Configuration, job: Job, given: Given)
     summary = Summary(record, given)
     with ExperimentClient(storage, record, settings) as client:
         try:
-            with (
-                make_executor(configuration) as executor,
-                progress(f"{record.name} v{record.version}", given.quiet) as watch,
-            ):
+            with progress(f"{record.name} v{record.version}", given.quiet) as watch:
 
                 def changed(worker: Any) -> None:
                     watch(worker)

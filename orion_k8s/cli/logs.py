@@ -1,10 +1,19 @@
-"""The log of a command: to stderr, as much as was asked for."""
+"""Where a command's words go: its log to stderr, and what to do when nobody reads its output."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
+
+BROKEN_PIPE = 141
+"""128 + SIGPIPE: what a shell reports of a program that this signal ended."""
+
+
+def drop_stdout() -> None:
+    """Whoever read our output has gone: the interpreter must not fail at its last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Stderr(logging.StreamHandler[Any]):

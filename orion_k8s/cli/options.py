@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from orion_k8s.cli.logs import set_up
+from orion_k8s.cli.logs import BROKEN_PIPE, drop_stdout, set_up
 from orion_k8s.cli.texts import CONTEXT, DEBUG, VERBOSE
 from orion_k8s.config.options import OPTIONS, Option
 
@@ -138,6 +138,9 @@ def command(
             set_up(given.quiet, given.verbose)
             try:
                 return function(given, **values)
+            except BrokenPipeError:
+                drop_stdout()
+                raise SystemExit(BROKEN_PIPE) from None
             except Exception:
                 if given.debug:
                     import traceback

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from orion_k8s.cli.logs import drop_stdout
 from orion_k8s.cli.options import Given
 from orion_k8s.cli.progress import duration
 from orion_k8s.config import redact
@@ -39,8 +40,12 @@ class Summary:
         Args:
             end: what ended the worker; None where it ended by itself.
         """
-        if not self.given.quiet and self.worker is not None:
+        if self.given.quiet or self.worker is None:
+            return
+        try:
             print("\n".join(self.lines(self.worker, end)), flush=True)
+        except BrokenPipeError:  # the exit code must tell of the experiment, not of who listens
+            drop_stdout()
 
     def lines(self, worker: Worker, end: BaseException | None) -> Iterator[str]:
         """Yield the lines."""
