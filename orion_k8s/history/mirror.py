@@ -203,9 +203,8 @@ class History:
         """Return the bound below which numbers may be claimed (None: no bound).
 
         It counts the broken ones and the tombstones that this mirror knows. Both are final and
-        were read at
-        majority, so an old mirror can only set the bound too low: nobody goes too far, and in the
-        end every number below it is filled.
+        were read at majority, so an old mirror can only set the bound too low: nobody goes too
+        far, and in the end every number below it is filled.
         """
         if max_trials is None:
             return None

@@ -150,6 +150,11 @@ def test_gaps_are_taken_first() -> None:
     assert history.free_numbers(5, None) == [1, 2, 3, 5, 6]
 
 
+def test_a_gap_beyond_a_lowered_bound_is_left_open() -> None:
+    history = filled(row(0), row(6))
+    assert history.free_numbers(10, 3) == [1, 2]
+
+
 def test_suspended_says_by_whom() -> None:
     history = filled(
         row(0, "suspended")._replace(held_by="person"),

@@ -117,7 +117,7 @@ def test_the_file_is_light_and_needs_no_new_python() -> None:
 
     ast.parse(REPORT.read_text(), feature_version=(3, 7))
     code = (
-        "import sys; before = set(sys.modules);"
+        "import os, sys; before = set(sys.modules);"
         "import importlib.util as u; s = u.spec_from_file_location('r', sys.argv[1]);"
         "m = u.module_from_spec(s); before |= set(sys.modules); s.loader.exec_module(m);"
         "print(sorted(set(sys.modules) - before - {'__future__'}))"

@@ -5,15 +5,18 @@ Each test names the answer it proves and fails without it.
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from orion_k8s.errors import DatabaseUnavailable
+from orion_k8s.history import History
 from orion_k8s.storage import Conflict
 from orion_k8s.trial import Claim, Status, TrialRecord, dump_values, identity_of, new_id, new_token
 from orion_k8s.worker import Idle
-from tests.unit.worker.simulation import Cluster, after, before, got, lease, result
+from tests.unit.worker.simulation import LEASE_S, Cluster, after, before, got, lease, result
 
 
 def person(cluster: Cluster, x: float, objective: float | None = None) -> TrialRecord:
@@ -86,6 +89,7 @@ def test_1_an_inserted_grid_cell_does_not_hide_another_cell(cluster: Cluster) ->
         cluster.complete(worker, trial)
     assert trial is Idle.USED_UP
     assert values == ["[0.0]", "[2.0]", "[3.0]"]
+    assert worker.tally.collisions == 0  # it is passed over, not run into
 
 
 # --- 2: which key was hit ------------------------------------------------------------------------
@@ -114,6 +118,21 @@ def test_2_taken_parameters_mean_the_next_draw_of_the_same_number(cluster: Clust
     assert trial.number == 0
     assert trial.values != dump_values((x,))
     assert cluster.counts() == {Status.NEW: 1, Status.RESERVED: 1}
+
+
+def test_2_a_point_that_another_number_has_is_passed_over(cluster: Cluster) -> None:
+    """An inserted point shifts the sequence; removed again, it has left a number ahead of it."""
+    record = cluster.experiment(max_trials=10)
+    worker = cluster.worker("a")
+    first = worker.algorithm.suggest(0, 0, worker.history)
+    inserted = person(cluster, first.values[0], objective=1.0)  # type: ignore[union-attr]
+    shifted = got(worker.acquire())
+    cluster.storage.set_status(record.id, inserted.id, Status.REMOVED, "a mistake")
+    late = cluster.worker("b")
+    trial = got(late.acquire())
+    assert (shifted.number, trial.number) == (0, 1)
+    assert trial.values not in (shifted.values, inserted.values)
+    assert late.tally.collisions == 1
 
 
 def test_2_both_keys_may_be_hit_at_once(cluster: Cluster) -> None:
@@ -209,6 +228,25 @@ def test_4_the_spread_shrinks_again(cluster: Cluster) -> None:
     for _ in range(100):
         got(worker.acquire())
     assert worker._choices == 1.0
+
+
+class Farthest(random.Random):
+    def choice(self, seq: Any) -> Any:
+        return seq[-1]
+
+
+def test_4_a_number_beyond_the_window_is_read_after_a_collision(cluster: Cluster) -> None:
+    record = cluster.experiment(max_trials=1000)
+    far = Claim(new_id(), 900, "[0.5]", identity_of("[0.5]"), new_token(), "far ahead")
+    assert not cluster.storage.claim(record.id, far, LEASE_S)
+    worker = cluster.worker("a")
+    worker.refresh()  # a rebuild reads all; what comes after it, only through the window
+    worker.history = History(worker.space, worker.history.generation)
+    worker._choices, worker._rng = 901.0, Farthest()
+    trial = got(worker.acquire())
+    assert worker.tally.collisions == 1
+    assert worker.history.index(900) is not None
+    assert trial.number != 900
 
 
 # --- 5: the same set for any number of workers ---------------------------------------------------
