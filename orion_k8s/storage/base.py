@@ -38,6 +38,7 @@ The verbs take plain data: no space, no algorithm, no terminal is known here.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -232,7 +233,9 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def requeue_lost(self, experiment: str, max_lost: int) -> list[tuple[int, Status]]:
+    def requeue_lost(
+        self, experiment: str, max_lost: int, within_s: float = math.inf
+    ) -> list[tuple[int, Status]]:
         """Release the trials whose lease is over by the database's clock.
 
         One indexed query finds them; each is released by a conditional update that repeats the
@@ -242,6 +245,9 @@ class Storage(ABC):
         kills its worker must not go round for ever. The others become interrupted; their token
         stays, so an owner who comes back before somebody else reserves them may still complete
         them.
+
+        Where the database took longer than `within_s` seconds to answer the query, nothing is
+        released: it was away, the owners could not renew either, and they must come first.
 
         Returns:
             (number, new status) of those that this call released.

@@ -7,6 +7,8 @@ cannot carry `$$NOW`; its filter matches no document that is there, so it never 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -239,10 +241,13 @@ class MongoDB(PeopleVerbs, WholeVerbs):
         if found is None or found.token != lease.token or found.status is not status:
             raise codec.lease_lost(lease.trial, found)
 
-    def requeue_lost(self, experiment: str, max_lost: int) -> list[tuple[int, Status]]:
+    def requeue_lost(
+        self, experiment: str, max_lost: int, within_s: float = math.inf
+    ) -> list[tuple[int, Status]]:
         """Release the trials whose lease is over; see the contract."""
         reserved = {"experiment": experiment, "status": "reserved"}
         lost = []
+        asked = time.monotonic()
         with self._connection.speaking(writes=True):
             found = list(
                 self._connection.trials.find(
@@ -250,6 +255,8 @@ class MongoDB(PeopleVerbs, WholeVerbs):
                     {"number": 1, "token": 1, "lost": 1},
                 )
             )
+            if time.monotonic() - asked > within_s:
+                return []
             if found:
                 self._connection.trials.update_many(
                     {**reserved, "$expr": TOO_FAR}, [{"$set": {"lease": CUT}}]

@@ -8,6 +8,7 @@ still for one lease; if it goes on beating the volume is shared, which SQLite ca
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -266,9 +267,14 @@ class SQLite(PeopleVerbs, WholeVerbs, Storage):
         if found is None or found.token != lease.token or found.status is not status:
             raise codec.lease_lost(lease.trial, found)
 
-    def requeue_lost(self, experiment: str, max_lost: int) -> list[tuple[int, Status]]:
+    def requeue_lost(
+        self, experiment: str, max_lost: int, within_s: float = math.inf
+    ) -> list[tuple[int, Status]]:
         """Release the trials whose lease is over; see the contract."""
-        self._beat()
+        asked = self._monotonic()
+        self._beat()  # it writes: it waits for whoever holds the lock
+        if self._monotonic() - asked > within_s:
+            return []
         here = self._this_boot()
         reserved = self._connection.rows(
             f"""SELECT id, number, token, lost, lease, lease_s, boot FROM trials

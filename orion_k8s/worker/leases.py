@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 MISSED = 2
 """A lease lasts for so many heartbeats: after as many missed ones the trial is lost."""
 
+SLOW = 0.25
+"""A beat that takes longer than this part of an interval was held up, as everybody's was."""
+
 
 class Heart:
     """Keeps the leases of one process on one experiment.
@@ -159,18 +162,30 @@ class Heart:
                 time to renew it before anybody takes the trial, so the search for lost trials
                 rests for one lease length afterwards.
         """
-        if self._monotonic() - self.last_beat > self.lease_s:
+        began = self._monotonic()
+        if began - self.last_beat > self.lease_s:
             self.unwell()  # stopped, or cut off: to this worker it looks the same
         try:
             self._renew()
             record = self.storage.experiment(self.experiment)
             if self._on_record is not None:
                 self._on_record(record)
+            self._rest_if_slow(began)
             self._requeue()
         except PASSING:
             self.unwell()
             raise
+        self._rest_if_slow(began)
         self.last_beat = self._monotonic()
+
+    def _rest_if_slow(self, began: float) -> None:
+        """Take a beat that was held up for an outage that nobody reported.
+
+        A lock that was held, a cable that was pulled, a server that came back while the driver
+        waited: the call goes through in the end, and so do the owners' renewals, a moment later.
+        """
+        if self._monotonic() - began > SLOW * self.heartbeat_s:
+            self.unwell()
 
     def _renew(self) -> None:
         held = self.leases()
@@ -199,5 +214,6 @@ class Heart:
             self._well_since, self._epoch, well_since = now, epoch, now
         if now - well_since < self.lease_s:
             return
-        for number, status in self.storage.requeue_lost(self.experiment, self.max_lost):
+        within_s = SLOW * self.heartbeat_s
+        for number, status in self.storage.requeue_lost(self.experiment, self.max_lost, within_s):
             log.warning("trial number %d: its lease ran out, it is %s now", number, status)

@@ -134,7 +134,7 @@ def test_13_nobody_takes_anything_for_one_lease_after_an_outage(cluster: Cluster
         raise DatabaseUnavailable
 
     cluster.storage.experiment = away  # type: ignore[method-assign, assignment]
-    cluster.clock.now += 100 * LEASE_S
+    cluster.clock.now += 1
     with pytest.raises(DatabaseUnavailable):
         heart.beat()
     cluster.storage.experiment = original  # type: ignore[method-assign]
@@ -184,6 +184,7 @@ def test_13_an_outage_that_another_call_met_counts(cluster: Cluster) -> None:
     heart = cluster.heart()
     heart.beat()
     cluster.clock.now += LEASE_S - 1
+    heart.beat()
     patience = Patience()
     patience.on_outage = heart.unwell
     replies = iter([DatabaseUnavailable()])
@@ -211,6 +212,33 @@ def test_13_who_was_stopped_takes_nothing_at_once(cluster: Cluster) -> None:
     assert cluster.counts() == {Status.RESERVED: 1}
 
 
+@pytest.mark.parametrize("verb", ["experiment", "_beat"])
+def test_13_a_call_that_was_held_up_is_an_outage(cluster: Cluster, verb: str) -> None:
+    """A lock that somebody held for long: all wait, no call fails, and every lease is over.
+
+    The other worker waits while it reads, or (`_beat`) at the search itself.
+    """
+    cluster.experiment(max_trials=1)
+    owner = got(cluster.worker("owner").acquire())
+    heart = cluster.heart()
+    heart.beat()
+    cluster.clock.now += LEASE_S / 2
+    cluster.storage.renew([lease(owner)], LEASE_S)
+    heart.beat()
+    cluster.clock.now += LEASE_S / 2  # it has been well for long enough to look for lost trials
+
+    def hold_up() -> None:
+        cluster.clock.now += 2 * LEASE_S
+
+    with before(cluster.storage, verb, hold_up):
+        heart.beat()
+    assert cluster.counts() == {Status.RESERVED: 1}
+    cluster.clock.now += LEASE_S / 2
+    heart.beat()  # nor at the next beat: owners have one lease length to come back
+    assert cluster.counts() == {Status.RESERVED: 1}
+    assert cluster.storage.renew([lease(owner)], LEASE_S) == {}
+
+
 # --- 14: the database's clock jumps --------------------------------------------------------------
 
 
@@ -219,7 +247,9 @@ def test_14_a_change_of_primary_is_like_an_outage(cluster: Cluster) -> None:
     got(cluster.worker("owner").acquire())
     heart = cluster.heart()
     heart.beat()
-    cluster.clock.now += LEASE_S + 1
+    cluster.clock.now += LEASE_S - 1
+    heart.beat()
+    cluster.clock.now += 2
     cluster.storage.epoch = lambda: "another"  # type: ignore[method-assign]
     heart.beat()
     assert cluster.counts() == {Status.RESERVED: 1}
