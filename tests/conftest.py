@@ -69,7 +69,7 @@ def _answers(uri: str) -> bool:
 
 
 @contextmanager
-def _started(folder: Path) -> Iterator[str]:
+def _started(folder: Path, *flags: str) -> Iterator[str]:
     """Start the server that pip installs, with its data in a folder; its URI."""
     program = _server_program()
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -80,7 +80,7 @@ def _started(folder: Path) -> Iterator[str]:
             [
                 *(program, f"--config={folder / 'empty.toml'}", "--host=127.0.0.1"),
                 *(f"--port={port}", f"--storage-path={folder / 'db'}"),
-                *("--cache-size=256M", "--log-level=WARNING"),
+                *("--cache-size=256M", "--log-level=WARNING", *flags),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -151,6 +151,18 @@ def _gives_keys_up(uri: str) -> bool:
         finally:
             client.drop_database(name)
     return True
+
+
+@pytest.fixture(scope="session")
+def guarded_mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """HOST:PORT of a server that lets in the user "worker" with the password "s3cret" alone."""
+    import pymongo
+
+    folder = tmp_path_factory.mktemp("guarded")
+    with _started(folder) as uri, pymongo.MongoClient(uri) as client:
+        client.admin.command("createUser", "worker", pwd="s3cret", roles=["root"])
+    with _started(folder, "--auth") as uri:
+        yield uri.removeprefix("mongodb://").partition("/")[0]
 
 
 @pytest.fixture

@@ -99,7 +99,11 @@ class Given:
 
         storage = open_storage(**configuration.storage())
         if setup:
-            storage.setup()
+            try:
+                storage.setup()
+            except BaseException:
+                storage.close()
+                raise
         return storage
 
 
