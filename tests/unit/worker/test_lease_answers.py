@@ -298,6 +298,20 @@ def test_15_after_a_reboot_leases_are_over_but_not_at_once(tmp_path: Path) -> No
     cluster.storage.close()
 
 
+def test_15_a_lease_of_before_a_reboot_is_not_read_by_the_clock_of_after(tmp_path: Path) -> None:
+    """The machine may have been up for longer this time, or the lease be another machine's."""
+    cluster = Cluster(str(tmp_path / "h.db"))
+    record = cluster.experiment(max_trials=1)
+    other = cluster.connect(boot_id=lambda: "boot 1")
+    got(cluster.worker("a", other).acquire())
+    cluster.clock.now += 1_000_000
+    rebooted = cluster.connect(boot_id=lambda: "boot 2")
+    assert rebooted.requeue_lost(record.id, 3) == []
+    rebooted.close()
+    other.close()
+    cluster.storage.close()
+
+
 def test_15_a_shared_volume_is_refused(tmp_path: Path) -> None:
     cluster = Cluster(str(tmp_path / "h.db"))
     record = cluster.experiment(max_trials=2)

@@ -270,6 +270,48 @@ def test_stop_ends_what_runs_and_releases_it(storage: Storage) -> None:
     running.go.set()
 
 
+class Program:
+    """A call that ends when it is told to, and not at once, as a person's program does."""
+
+    def __init__(self, happened: list[str]) -> None:
+        self.happened = happened
+        self.started, self.told = threading.Event(), threading.Event()
+
+    def __call__(self, x: float) -> float:
+        self.started.set()
+        assert self.told.wait(DEADLINE_S)
+        time.sleep(0.2)  # its grace: a checkpoint is written
+        self.happened.append("ended")
+        raise RuntimeError("ended")
+
+    def cancel(self) -> None:
+        self.told.set()
+
+
+def test_18_a_program_is_ended_before_its_trial_is_released(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = experiment(storage, max_trials=1)
+    happened: list[str] = []
+    release = storage.release
+
+    def released(*args: Any) -> None:
+        happened.append("released")
+        release(*args)
+
+    monkeypatch.setattr(storage, "release", released)
+    program = Program(happened)
+    with Joblib(1, backend="threading") as executor:
+        running = worker(storage, record, program, executor)
+        thread = threading.Thread(target=running.run)
+        thread.start()
+        assert program.started.wait(DEADLINE_S)
+        running.stop()
+        thread.join(DEADLINE_S)
+    assert happened == ["ended", "released"]
+    assert counts(storage, record) == {Status.INTERRUPTED: 1}
+
+
 def test_results_are_kept_in_hand_through_an_outage(
     storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
