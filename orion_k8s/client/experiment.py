@@ -8,6 +8,7 @@ from typing import Any
 
 from orion_k8s.client.asktell import AskTell
 from orion_k8s.client.executors import Executors
+from orion_k8s.client.exiting import stopped_at_exit
 from orion_k8s.client.settings import Settings
 from orion_k8s.client.stats import Stats
 from orion_k8s.client.suggested import SuggestedTrial
@@ -61,7 +62,7 @@ class ExperimentClient(AskTell):
         """Let this process work on the experiment until it ends; others may do so beside it.
 
         In the main thread, SIGINT (Ctrl-C) and SIGTERM end it in order: running calls are ended
-        and their trials released at once.
+        and their trials released at once. In another thread, the end of the main thread does.
 
         Args:
             fn: called with the parameters by name; returns the objective or a list of results.
@@ -121,7 +122,8 @@ class ExperimentClient(AskTell):
             self.settings.max_lost,
             patience,
         )
-        return worker.run()
+        with stopped_at_exit(worker):
+            return worker.run()
 
     @contextmanager
     def executor_for(self, n_workers: int | None = None) -> Iterator[Executor]:

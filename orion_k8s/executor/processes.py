@@ -18,6 +18,7 @@ from multiprocessing.connection import wait as ended
 from typing import Any
 
 from orion_k8s.errors import ConfigurationError
+from orion_k8s.executor.at_exit import come_before
 from orion_k8s.executor.base import Ending, Outcome
 from orion_k8s.executor.child import enter, pack, run_packed, sigint_blocked, unpack
 from orion_k8s.executor.slots import CANCELLED, MOMENT_S, Slot, SlotExecutor, SlotFuture
@@ -176,6 +177,7 @@ class ProcessSlot(Slot):
                 except BaseException:
                     pool.shutdown(wait=True)
                     raise
+            come_before(type(pool))
         return self._child
 
     def _end_of_call(self) -> None:

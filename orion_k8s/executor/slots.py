@@ -273,5 +273,7 @@ class _SlotThread(threading.Thread):
 
 
 def _passes(error: BaseException) -> bool:
-    """Return whether it is for want of processes, memory, files or threads."""
-    return isinstance(error, (OSError, MemoryError)) or "start new thread" in str(error)
+    """Return whether it is for want of processes, memory, files or threads, or at the very end."""
+    if isinstance(error, (OSError, MemoryError)):
+        return True
+    return "start new thread" in str(error) or "shutdown" in str(error)

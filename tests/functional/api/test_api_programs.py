@@ -1,4 +1,4 @@
-"""Python programs as people write them: loops in several processes, signals, threads, notebooks."""
+"""Python programs as people write them: loops, signals, threads, event loops, notebooks."""
 
 from __future__ import annotations
 
@@ -379,3 +379,48 @@ for name in ("broken", "missing", "wrong", "slw"):
     assert lines[4].startswith("MissingExtra The executor missing needs a package")
     assert lines[5].startswith("ConfigurationError The entry point wrong = slow_executors:number")
     assert "did you mean 'slow'?" in lines[6]
+
+
+THREAD = """
+import sys, threading, time
+from pathlib import Path
+from orion_k8s import build_experiment
+
+def objective(x, folder):
+    (Path(folder) / repr(x)).touch()
+    time.sleep(1000)
+
+if __name__ == "__main__":
+    experiment = build_experiment("e", space={"x": "uniform(0, 1)"}, max_trials=6,
+                                  storage=sys.argv[1], executor=sys.argv[3])
+    threading.Thread(target=experiment.workon, args=(objective,),
+                     kwargs={"folder": sys.argv[2]}, daemon=sys.argv[4] == "daemon").start()
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("kind", ["daemon", "joined"])
+@pytest.mark.parametrize("executor", ["joblib", "poolexecutor", "singleexecutor"])
+def test_ctrl_c_stops_a_worker_in_a_thread(
+    scripts: Scripts,
+    sqlite_url: str,
+    tmp_path: Path,
+    until: Callable[..., Any],
+    executor: str,
+    kind: str,
+) -> None:
+    folder = tmp_path / "points"
+    folder.mkdir()
+    script = scripts.start(THREAD, sqlite_url, str(folder), executor, kind)
+    until(lambda: list(folder.iterdir()))
+    script.send_signal(signal.SIGINT)
+    if (executor, kind) == ("singleexecutor", "joined"):
+        # Python itself waits for the thread; the second Ctrl-C ends that.
+        assert script.stderr is not None
+        until(lambda: script.stderr.readline() == "KeyboardInterrupt\n")  # type: ignore[union-attr]
+        script.send_signal(signal.SIGINT)
+    _, err = script.communicate(timeout=30)  # the lease would last longer
+    assert "KeyboardInterrupt" in err or kind == "joined"
+    with build_experiment("e", storage=sqlite_url) as experiment:
+        counts = experiment.stats.counts
+        assert (counts["interrupted"], counts["reserved"], counts["broken"]) == (1, 0, 0)
