@@ -49,7 +49,11 @@ class InsertCommand(TyperCommand):
             else:
                 ours.append(word)
                 if takes_value[flag] and "=" not in word:
-                    ours += [value for value in [next(words, None)] if value is not None]
+                    value = next(words, None)
+                    if value is None:  # it is missing, which is said of what is there alone
+                        theirs = []
+                        break
+                    ours.append(value)
         return list(super().parse_args(ctx, [*ours, "--", *theirs] if theirs else ours))
 
 
