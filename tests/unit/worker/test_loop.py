@@ -170,6 +170,7 @@ class Running:
         self.go = threading.Event()
         self.started = threading.Semaphore(0)
         self.error: BaseException | None = None
+        self.ended = False
         self.executor = Joblib(slots, backend="threading")
         self.worker = worker(storage, record, self.function, self.executor)
         self.thread = threading.Thread(target=self._run)
@@ -178,7 +179,9 @@ class Running:
 
     def function(self, x: float) -> float:
         self.started.release()
-        assert self.go.wait(DEADLINE_S)
+        gone = self.go.wait(DEADLINE_S)
+        self.ended = True
+        assert gone
         return x
 
     def _run(self) -> None:
@@ -221,9 +224,11 @@ def test_a_removed_experiment_ends_it(storage: Storage) -> None:
     record = experiment(storage, max_trials=3)
     running = Running(storage, record)
     storage.remove_experiment(record.id)
-    until(lambda: running.worker.claimer.record is None)
+    running.thread.join(DEADLINE_S)
+    assert not running.ended  # it did not wait for the function's end
     running.join()
     assert isinstance(running.error, ExperimentRemoved)
+    assert running.worker.report.completed == 0
     assert counts(storage, record) == {}
 
 
