@@ -109,7 +109,7 @@ test-lowest: .venv-lowest/.installed ## run unit and contract tests on Python 3.
 	@.venv-lowest/bin/python $(PIP) -r requirements/lowest.txt -e '.[$(LOWEST_EXTRAS)]'
 	@touch $@
 
-demo: orion-demo/venv/.installed ## hunt with four workers in ./orion-demo, under a minute
+demo: orion-demo/venv/.installed ## tune a real model by four workers in ./orion-demo, under a minute
 	@PATH="$(CURDIR)/orion-demo/venv/bin:$$PATH" examples/demo/run.sh orion-demo
 
 orion-demo/venv/.installed: pyproject.toml $(shell find orion_k8s -name '*.py')
