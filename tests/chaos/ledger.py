@@ -29,6 +29,8 @@ class Log:
     computed: dict[Attempt, list[float]] = field(default_factory=lambda: defaultdict(list))
     written: Counter[Attempt] = field(default_factory=Counter)
     failed: Counter[Attempt] = field(default_factory=Counter)
+    ended: dict[Attempt, float] = field(default_factory=dict)
+    """When it went because it was asked to, by the machine's monotonic clock."""
 
     @classmethod
     def read(cls, path: Path) -> Log:
@@ -43,8 +45,10 @@ class Log:
                 log.computed[attempt].append(fact["objective"])
             elif fact["event"] == "written":
                 log.written[attempt] += 1
-            else:
+            elif fact["event"] == "failed":
                 log.failed[attempt] += 1
+            else:
+                log.ended[attempt] = fact["time"]
         return log
 
 

@@ -11,7 +11,7 @@ import select
 import time
 
 
-def _sleep(seconds: float) -> None:
+def _sleep(seconds: float, /) -> None:
     end = time.monotonic() + seconds
     while True:
         select.select([], [], [], max(0.0, end - time.monotonic()))
@@ -19,4 +19,4 @@ def _sleep(seconds: float) -> None:
             return
 
 
-time.sleep = _sleep
+time.sleep = _sleep  # type: ignore[assignment]
