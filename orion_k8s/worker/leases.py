@@ -201,7 +201,7 @@ class Heart:
                 # Nobody took it: the token still completes it. It is not ours to stop.
                 log.warning("trial %s: its lease ran out, but nobody took it yet", trial)
                 continue
-            log.warning("trial %s: its reservation is void, so its program is stopped", trial)
+            # Somebody else's; or finished by this very worker, whose write it overtook.
             self.drop(lease)
             if self._on_void is not None:
                 self._on_void(lease)

@@ -151,7 +151,7 @@ class Worker:
             heartbeat_s,
             max_lost,
             on_void=self._on_void,
-            on_record=self._on_record,
+            on_record=claimer.look_at_record,
             on_fatal=self._on_fatal,
         )
         self._patience.on_outage = self.heart.unwell
@@ -172,15 +172,12 @@ class Worker:
     def _on_void(self, lease: Lease) -> None:
         for one in list(self.running):
             if one.lease == lease:
+                log.warning(
+                    "trial %s: its reservation is void, so its program is stopped", one.record.id
+                )
                 one.void = True
                 one.future.cancel(self.limits.grace_s)
         self.executor.wake()
-
-    def _on_record(self, record: ExperimentRecord | None) -> None:
-        self.claimer.look_at_record(record)
-        if record is None:
-            self._fatal = ExperimentRemoved()
-            self.stop()
 
     def _on_fatal(self, error: OrionError) -> None:
         self._fatal = error
