@@ -12,7 +12,7 @@ from orion_k8s.space.categorical import Categorical
 from orion_k8s.space.dimension import NO_DEFAULT, Dimension
 from orion_k8s.space.fidelity import Fidelity
 from orion_k8s.space.integer import Integer
-from orion_k8s.space.integer_laws import IntegerLaw, Rounded, UniformInteger
+from orion_k8s.space.integer_laws import Rounded, UniformInteger
 from orion_k8s.space.laws import Law, LogUniform, Normal, Uniform, require_order
 from orion_k8s.space.literals import Call, Pairs, read_call
 from orion_k8s.space.plain import Problem, integer, is_number, real, shown
@@ -180,6 +180,24 @@ def _numbers(
     return build
 
 
+def _uniform(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
+    names = ("low", "high")
+    bounds = _bind(call, names, (), keywords)
+    low, high = (real(value, key) for key, value in zip(names, bounds, strict=True))
+    if not _truth(keywords, False):
+        return _continuous(Uniform(low, high), "uniform", name, keywords)
+    # The bounds as they were written: a float does not hold every integer of 64 bits.
+    require_order(*bounds)
+    least, most = _truncation(keywords)
+    first, last = math.ceil(max(least, bounds[0])), math.floor(min(most, bounds[1]))
+    _no_precision(keywords)
+    shape = keywords.pop("shape")
+    _no_more(keywords, "uniform", _NUMERIC)
+    if not first < last:
+        raise Problem("fewer than two integers lie between low and high; move them apart")
+    return Integer(name, shape, law=UniformInteger(first, last, "uniform"))
+
+
 def _continuous(law: Law, prior: str, name: str, keywords: dict[str, Any]) -> Dimension:
     shape = keywords.pop("shape")
     discrete = _truth(keywords, False)
@@ -191,14 +209,7 @@ def _continuous(law: Law, prior: str, name: str, keywords: dict[str, Any]) -> Di
     if discrete:
         _no_precision(keywords)
         _no_more(keywords, prior, _NUMERIC)
-        rounded: IntegerLaw
-        if isinstance(law, Uniform):
-            if math.ceil(low) >= math.floor(high):
-                raise Problem("fewer than two integers lie between low and high; move them apart")
-            rounded = UniformInteger(math.ceil(low), math.floor(high), "uniform")
-        else:
-            rounded = Rounded(law, low, high)
-        return Integer(name, shape, law=rounded)
+        return Integer(name, shape, law=Rounded(law, low, high))
     precision = _precision(keywords)
     _no_more(keywords, prior, _NUMERIC)
     if math.isfinite(low) or math.isfinite(high):
@@ -283,7 +294,7 @@ def _scipy(call: Call, name: str, keywords: dict[str, Any]) -> Dimension:
 
 
 _BUILDERS: dict[str, _Build] = {
-    "uniform": _numbers(Uniform, ("low", "high")),
+    "uniform": _uniform,
     "loguniform": _numbers(LogUniform, ("low", "high")),
     "reciprocal": _numbers(LogUniform, ("low", "high")),
     "normal": _numbers(Normal, ("loc", "scale"), _STANDARD),

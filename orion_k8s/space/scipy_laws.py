@@ -26,6 +26,8 @@ _CUTS = (CUT, 2.0**-50, 2.0**-45, 2.0**-40, 2.0**-30)
 """How far from 0 and 1 units are kept; the first at which SciPy finds a finite quantile."""
 _TABLE = 2**20
 """The most integers that a discrete distribution may spread over."""
+_FAINT_TAIL = 1e-14
+"""A tail of less probability is cut off."""
 
 
 def distribution(name: str) -> Any | None:
@@ -145,8 +147,7 @@ class Scipy(Law):
 class ScipyInteger(IntegerLaw):
     """A discrete distribution of scipy.stats, truncated where bounds are given.
 
-    Its cumulative probabilities are kept in a table from the first to the last integer that units
-    of 53 bits can tell from the rest.
+    Its cumulative probabilities are kept in a table, but for a tail that is never drawn.
 
     Args:
         name: SciPy's name of it.
@@ -182,21 +183,30 @@ class ScipyInteger(IntegerLaw):
         self._upper_list = self._upper_array.tolist()
 
     def _range(self, frozen: Any) -> tuple[int, int]:
-        ends = [self.low, self.high]
-        if not self.high - self.low < _TABLE:
-            with _quiet():
-                try:
-                    outer = [float(q) for q in frozen.ppf([CUT, 1.0 - CUT])]
-                except (RuntimeError, ValueError, ArithmeticError):
-                    outer = [-math.inf, math.inf]
-            ends = [max(self.low, outer[0]), min(self.high, outer[1])]
-        if not 0 <= ends[1] - ends[0] < _TABLE:
-            raise Problem(
-                f"{self.name} spreads over too many integers; truncate it by low= and high= to at "
-                f"most {_TABLE} of them, or use a continuous prior with discrete=True"
-            )
-        refuse_huge(ends, np.empty(0))
-        return int(ends[0]), int(ends[1])
+        """Return the first and the last integer of the table.
+
+        SciPy's own quantiles are of no use here: where it has no formula it adds probabilities up
+        from the start, for ever where the tail is heavy (zipf).
+        """
+        if self.high - self.low < _TABLE:
+            refuse_huge([self.low, self.high], np.empty(0))
+            return int(self.low), int(self.high)
+        finite = [end for end in (self.low, self.high) if math.isfinite(end)]
+        with _quiet():
+            origin = int(finite[0] if finite else frozen.median())
+            reach = 64
+            while 2 * reach <= _TABLE:
+                first, last = max(self.low, origin - reach), min(self.high, origin + reach)
+                below = 0.0 if first == self.low else frozen.cdf(first - 1)
+                above = 0.0 if last == self.high else frozen.sf(last)
+                if max(below, above) < _FAINT_TAIL:
+                    refuse_huge([first, last], np.empty(0))
+                    return int(first), int(last)
+                reach *= 2
+        raise Problem(
+            f"{self.name} spreads over too many integers; truncate it by low= and high= to at "
+            f"most {_TABLE} of them, or use a continuous prior with discrete=True"
+        )
 
     @property
     def arguments(self) -> list[str]:

@@ -48,7 +48,7 @@ class Space(Mapping[str, Dimension]):
             above = _groups(name)
             if clash := next((group for group in above if group in self._by_name), None):
                 raise InvalidPrior(
-                    f"{clash} is a dimension, and {name} lies inside it: rename one of them."
+                    f"The dimension {name} lies inside {clash}, which is one too: rename one."
                 )
         if len(fidelities) > 1:
             names = " and ".join(d.name for d in fidelities)
