@@ -55,12 +55,15 @@ def pack(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
         ) from error
 
 
-def run_packed(call: bytes, parent: int | None = None) -> Reply:
+def run_packed(
+    call: bytes, parent: int | None = None, begin: Callable[[Any], None] | None = None
+) -> Reply:
     """Run a packed call here and return how it ended. Raises nothing.
 
     Args:
         call: from `pack`.
         parent: see `enter`; None where the process belongs to somebody else (a Dask worker).
+        begin: called with the function before it runs; what it raises ends the call.
     """
     import cloudpickle
 
@@ -68,6 +71,8 @@ def run_packed(call: bytes, parent: int | None = None) -> Reply:
         if parent is not None:
             enter(parent)
         function, args, kwargs = pickle.loads(call)
+        if begin is not None:
+            begin(function)
         with _sigterm_cancels(function):
             value = function(*args, **kwargs)
     except BaseException as error:  # SystemExit too: it would end the pool's process

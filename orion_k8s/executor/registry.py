@@ -19,6 +19,7 @@ BUILT_IN = {
     "joblib": "orion_k8s.executor.joblib:Joblib",
     "singleexecutor": "orion_k8s.executor.single:Single",
     "poolexecutor": "orion_k8s.executor.pool:Pool",
+    "dask": "orion_k8s.executor.dask:Dask",
 }
 """Known without a look at the installed packages, which costs tens of milliseconds."""
 

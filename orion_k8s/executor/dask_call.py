@@ -1,0 +1,138 @@
+"""A call on the Dask worker that runs it: begun once, ended when nobody wants it, never orphaned.
+
+Dask repeats a task whose worker went away. A trial's attempt must not be repeated under the same
+attempt number (its files, its log): so a call says at the scheduler that it begins, and one that
+finds itself begun already reports instead what became of its worker.
+
+A task runs in a thread of the Dask worker, which nobody can end from outside. `stop` calls the
+function's `cancel()`, where it has one; it is called through the executor (`Client.run`), and by
+the worker itself when the scheduler no longer wants the task (its client was killed) and when the
+worker closes.
+
+The Dask workers import this module; whatever else they need comes with the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Worker, WorkerPlugin, get_worker
+from distributed.utils import sync
+
+from orion_k8s.executor.child import Reply, run_packed
+
+PLUGIN = "orion-k8s"
+LEFT = "/left"
+"""What is added to a call's name in the flag that its worker sets when it closes in order."""
+
+PATIENCE_S = 2.0
+"""How long a Dask worker that closes tries to tell the scheduler so."""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Instead of a reply: the call had begun before, on a worker that is no more.
+
+    Attributes:
+        died: whether the worker died; else it closed in order, and no call is to blame.
+    """
+
+    died: bool
+
+
+@dataclass(eq=False)
+class Running:
+    """A call in a thread of this process.
+
+    Attributes:
+        function: None until it is unpickled.
+        stopped: whether somebody asked to end it.
+    """
+
+    worker: Worker
+    function: Any = None
+    stopped: bool = False
+
+    def begin(self, function: Any) -> None:
+        """Note the function, which is called next."""
+        with _lock:
+            self.function = function
+            if self.stopped:
+                raise RuntimeError("The call was cancelled before it began.")
+
+    def stop(self) -> bool:
+        """Ask the function to end; return whether it can be asked."""
+        with _lock:
+            self.stopped = True
+            cancel = getattr(self.function, "cancel", None)
+        if callable(cancel):
+            # In a thread: the worker's event loop waits for nothing.
+            threading.Thread(target=cancel, name="orion-cancel-call", daemon=True).start()
+        return callable(cancel)
+
+
+_lock = threading.Lock()
+_running: dict[str, Running] = {}
+"""By name. The tests and `LocalCluster(processes=False)` have several workers in a process."""
+
+
+def run_call(name: str, call: bytes) -> Reply | Repeated:
+    """Run a packed call in this thread of a Dask worker. The call itself raises nothing.
+
+    Raises:
+        OSError: the worker lost its scheduler.
+    """
+    worker = get_worker()
+    running = Running(worker)
+    _running[name] = running
+    try:
+        repeated = sync(worker.loop, _begin, worker, name)
+        if repeated is not None:
+            assert isinstance(repeated, Repeated)
+            return repeated
+        return run_packed(call, begin=running.begin)
+    finally:
+        del _running[name]
+
+
+def stop(names: Iterable[str]) -> list[str]:
+    """End calls that run in this process; return the names of those that could be asked to."""
+    found = [(name, running) for name in names if (running := _running.get(name)) is not None]
+    return [name for name, running in found if running.stop()]
+
+
+async def _begin(worker: Worker, name: str) -> Repeated | None:
+    """Say that the call begins; return what became of its first worker, if it had begun before."""
+    if PLUGIN not in worker.plugins:
+        await worker.plugin_add(Warden(), name=PLUGIN)
+    scheduler = worker.scheduler
+    if not await scheduler.event_is_set(name=name):
+        await scheduler.event_set(name=name)
+        return None
+    return Repeated(died=not await scheduler.event_is_set(name=name + LEFT))
+
+
+class Warden(WorkerPlugin):  # type: ignore[misc]
+    """Ends the calls of a Dask worker that nobody waits for any more."""
+
+    def setup(self, worker: Worker) -> None:
+        """Note the worker."""
+        self.worker = worker
+
+    def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
+        """End a call that the scheduler took back while it ran: its client cancelled or died."""
+        if start in ("executing", "long-running") and finish in ("released", "cancelled"):
+            stop([key])
+
+    async def teardown(self, worker: Worker) -> None:
+        """Tell the scheduler that the worker leaves in order, and end its calls."""
+        names = [name for name, running in list(_running.items()) if running.worker is worker]
+        stop(names)
+        told = [worker.scheduler.event_set(name=name + LEFT) for name in names]
+        with suppress(OSError, asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*told), PATIENCE_S)
