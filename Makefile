@@ -42,7 +42,7 @@ PYTHON310 ?= python3.10 $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python)
 NO_PYTHON310 := No Python 3.10 was found to test the lowest versions with: install one or name it, \
 as in make test-lowest PYTHON310=/path/to/python3.10.
 
-.PHONY: help venv demo test test-fast test-lowest lint types bench chaos lock clean
+.PHONY: help venv demo test test-fast test-lowest lint types bench chaos mutations lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -78,6 +78,9 @@ chaos: venv ## run the tests that kill, stop and cut off workers
 
 bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
 	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
+
+mutations: venv ## take each rule of the protocol out of the code: the tests must notice (10 min)
+	@$(BIN)/python tests/mutations/run.py
 
 lint: venv ## check style and formatting
 	@$(BIN)/ruff check .

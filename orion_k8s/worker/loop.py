@@ -21,7 +21,7 @@ from orion_k8s.errors import (
 )
 from orion_k8s.executor import Executor, Future
 from orion_k8s.storage import Lease
-from orion_k8s.trial import ExperimentRecord, Status, Trial, TrialRecord, new_id
+from orion_k8s.trial import Status, Trial, TrialRecord, new_id
 from orion_k8s.worker.claiming import Claimer, Idle
 from orion_k8s.worker.leases import Heart
 from orion_k8s.worker.patience import Backoff, Patience, Stopped
@@ -288,6 +288,8 @@ class Worker:
                 self._finish(future)
         elif found is not None:
             self._stop.wait(self._quick.next())
+        else:  # the executor has no slot now; it wakes us when it has one
+            self.executor.async_get([], self._quick.next())
 
     def _ended(self, timeout: float | None) -> list[Future]:
         futures = [one.future for one in self.running]

@@ -319,14 +319,20 @@ RULES = (
     Rule(
         "20 a changed bound is read with the heartbeat",
         "worker/loop.py",
-        "        self.claimer.look_at_record(record)\n        if record is None:",
-        "        if record is None:",
+        "            on_record=claimer.look_at_record,\n",
+        "",
     ),
     Rule(
         "21 a removed experiment ends its workers",
-        "worker/loop.py",
-        "            self._fatal = ExperimentRemoved()\n            self.stop()\n",
-        "            pass\n",
+        "worker/claiming.py",
+        "            if record is None:\n                return Idle.REMOVED\n            done",
+        "            if record is None:\n                return Idle.WAIT\n            done",
+    ),
+    Rule(
+        "I9 a program whose token is void is stopped",
+        "worker/leases.py",
+        "                self._on_void(lease)\n",
+        "                pass\n",
     ),
     Rule(
         "I2 a result without the lease is refused, and the worker goes on",
