@@ -58,9 +58,9 @@ def parse(words: list[str]) -> Any:
         context = group.make_context(name, list(rest), parent=context)
     typed = context.params
     resolve(cli={k: typed.get(k.replace(".", "_")) for k in OPTIONS}, env={}, global_paths=[])
-    if context.info_name == "hunt" and typed["words"]:
-        metadata = {"argv": typed["words"], "config_path": None, "config_text": None}
-        if "--config" not in typed["words"]:
-            told = Command.from_metadata({**metadata, "user_script_config": "config"})
-            Space.parse(told.priors)
+    argv = typed.get("words") or []
+    if context.info_name == "hunt" and any("~" in word for word in argv):
+        metadata = {"argv": argv, "config_path": None, "config_text": None}
+        told = Command.from_metadata({**metadata, "user_script_config": "-"})
+        Space.parse(told.priors)
     return context
