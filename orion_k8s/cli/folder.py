@@ -24,7 +24,7 @@ def default_folder(record: ExperimentRecord) -> str:
     except ConfigurationError:
         base = Path(tempfile.gettempdir()) / f"orion-k8s-{os.getuid()}"
     # Of the name only what is harmless in a path and in a shell; the id tells such names apart.
-    word = re.sub(r"[^\w.-]+|^\.+", "-", record.name, flags=re.ASCII)[:40].strip("-")
+    word = re.sub(r"[^\w.-]+", "-", record.name, flags=re.ASCII)[:40].strip("-.")
     parts = [word, f"v{record.version}", record.id[:8]]
     return str(base / "trials" / "-".join(part for part in parts if part))
 

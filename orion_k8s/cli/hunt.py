@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -254,6 +255,9 @@ def work(
     from orion_k8s.cli.progress import progress
     from orion_k8s.cli.summary import Summary
 
+    # A terminal that was closed is no reason to lose a trial for a while; nohup has its way.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     settings = Settings.of(configuration)
     record = job.record
     task = ProgramTask(

@@ -61,7 +61,7 @@ class Summary:
             yield f"{count} still, in other workers."
         yield f"Folder: {record.working_dir}"
         yield "Next:"
-        yield from (f"    {line}" for line in self._next(record))
+        yield from (f"    {line}" for line in self._next(record, worker.report.idle))
 
     def _standing(
         self, worker: Worker, record: ExperimentRecord, end: BaseException | None
@@ -76,10 +76,10 @@ class Summary:
         else:
             word = "This worker is done"
         why = f" ({report.reason})" if report.reason else ""
-        inserted = f", {broken} broken" if broken else ""
+        failed = f", {broken} broken" if broken else ""
         took = duration(time.monotonic() - self._since)
         return (
-            f"{word}{why}: {completed}{of} trials completed{inserted};"
+            f"{word}{why}: {completed}{of} trials completed{failed};"
             f" {report.completed} by this worker in {took}."
         )
 
@@ -93,18 +93,16 @@ class Summary:
         for name, value in params.items():
             yield f"    {name:<{width}} = {show_value(value)}"
 
-    def _next(self, record: ExperimentRecord) -> Iterator[str]:
+    def _next(self, record: ExperimentRecord, idle: Idle | None) -> Iterator[str]:
         which = self._which(record)
-        more = (record.max_trials or 0) + 20
         lines = [(f"orion-k8s status {which}", "how the trials stand")]
-        if self.worker is not None and self.worker.report.idle in (Idle.DONE, Idle.BROKEN):
-            if self.worker.report.idle is Idle.DONE:
-                lines.append((f"orion-k8s hunt {which} --max-trials {more}", "go on"))
-            else:
-                raised = record.max_broken + 3
-                lines.append((f"orion-k8s hunt {which} --max-broken {raised}", "go on"))
-        else:
-            lines.append((f"orion-k8s hunt {which}", "one more worker, here or elsewhere"))
+        hunt = f"orion-k8s hunt {which}"
+        if idle is Idle.DONE:
+            lines.append((f"{hunt} --max-trials {(record.max_trials or 0) + 20}", "go on"))
+        elif idle is Idle.BROKEN:
+            lines.append((f"{hunt} --max-broken {record.max_broken + 3}", "go on"))
+        elif idle not in (Idle.USED_UP, Idle.REMOVED):
+            lines.append((hunt, "one more worker, here or elsewhere"))
         width = max(len(line) for line, _ in lines)
         for line, why in lines:
             yield f"{line:<{width}}  # {why}"

@@ -64,6 +64,15 @@ def test_a_signal_ends_the_group_and_releases_the_trial(
     assert trial.status is Status.COMPLETED and trial.attempt == 2
 
 
+def test_a_terminal_that_is_closed_ends_a_hunt_as_sigterm_does(shell: Shell) -> None:
+    with shell.start(*WORDS, shell.program(HANGS), PRIOR) as worker:
+        group = pids(shell)
+        worker.send_signal(signal.SIGHUP)
+        assert ended(worker).returncode == 143
+    assert not any(alive(pid) for pid in group)
+    assert [t.status for t in shell.trials()] == [Status.INTERRUPTED]
+
+
 def test_a_result_that_is_there_is_completed(shell: Shell) -> None:
     with shell.start(*WORDS, shell.program(SQUARE + HANGS), PRIOR) as worker:
         pids(shell)

@@ -231,6 +231,48 @@ def test_an_idle_worker_ends_with_its_own_code(shell: Shell) -> None:
     assert "Nothing to do for 0.1 s" in done.stderr
 
 
+def test_an_experiment_that_is_removed_ends_its_workers(shell: Shell) -> None:
+    go = shell.folder / "go"
+    program = shell.program(f"while [ ! -e {go} ]; do sleep 0.05; done\n" + SLOW)
+    words = ("hunt", "-n", "e", "--max-trials", "1", "--heartbeat", "0.2", program, PRIOR)
+    with shell.start(*words) as worker:
+        until(lambda: shell.trials(status=Status.RESERVED))
+        with shell.history() as storage:
+            storage.remove_experiment(shell.experiment().id)
+        done = ended(worker)
+    assert done.returncode == 8 and "removed from the database" in done.stderr
+
+
+def test_trials_that_a_person_suspended_end_a_worker_with_its_own_code(shell: Shell) -> None:
+    shell.ok("hunt", "-n", "e", "--max-trials", "1", "--init-only", shell.program(), PRIOR)
+    shell.ok("insert", "-n", "e", "x=1")
+    with shell.history() as storage:
+        record = shell.experiment()
+        [trial] = storage.trials(record.id)
+        storage.set_status(record.id, trial.id, Status.SUSPENDED, "by hand")
+    done = shell.run("hunt", "-n", "e")
+    assert done.returncode == 9 and "suspended" in done.stderr
+
+
+def test_on_a_terminal_progress_is_one_live_line(shell: Shell) -> None:
+    import os
+    import pty
+
+    go = shell.folder / "go"
+    program = shell.program(f"while [ ! -e {go} ]; do sleep 0.05; done\n" + SLOW)
+    words = ("hunt", "-n", "e", "--max-trials", "1", program, PRIOR)
+    terminal, slave = pty.openpty()
+    seen = b""
+    with shell.start(*words, stderr=slave, env={"TERM": "xterm", "COLUMNS": "100"}) as worker:
+        os.close(slave)
+        while b"0/1 done" not in seen or b"1 worker" not in seen:
+            seen += os.read(terminal, 4096)
+        go.touch()
+        assert worker.wait(60) == 0
+    os.close(terminal)
+    assert b"e v1" in seen and b"\x1b[" in seen and b"1 running" in seen
+
+
 def test_a_reader_who_goes_away_does_not_end_the_worker(shell: Shell) -> None:
     words = ("hunt", "-n", "e", "--max-trials", "3", shell.program(SLOW), PRIOR)
     with shell.start(*words) as worker:

@@ -330,3 +330,16 @@ def test_group_is_alive_sees_members_but_no_zombies(tmp_path: Path) -> None:
     assert process.wait_exited(child, None, 10)
     assert not process.group_is_alive(child.pid)
     child.communicate()
+
+
+def test_cancelled_once_more_a_program_gets_no_grace(tmp_path: Path, waiting: None) -> None:
+    started = tmp_path / "started"
+    script = f"trap '' TERM; echo > {started}; while :; do sleep 0.05; done"
+    run = shell(script, tmp_path, grace_s=1000.0)
+
+    def twice() -> bool:
+        if started.exists():
+            run.cancel()
+        return started.exists()
+
+    assert cancelled(run, twice).kind == "interrupted"
