@@ -85,8 +85,7 @@ class SingleFuture(Future):
         kwargs: dict[str, Any],
     ) -> None:
         self._executor = executor
-        self._call: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]] | None
-        self._call = (function, args, kwargs)
+        self._waiting = [(function, args, kwargs)]  # whoever pops it runs it
         self._running: Any = None
         self._cancelling = False
         self._outcome: Outcome | None = None
@@ -107,26 +106,33 @@ class SingleFuture(Future):
 
     def run(self) -> None:
         """Run the call here, unless it has ended or runs already."""
-        call = self._call
-        if call is None:
-            return
-        function, args, kwargs = call
-        # In this order: a call that is neither waiting nor running would count as cancelled.
+        try:
+            for call in self._waiting[:1]:
+                self._run(*call)
+        except BaseException:  # a signal handler's may come at any line
+            self._finish(CANCELLED)
+            raise
+
+    def _run(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        # First it counts as running, then comes the look: `cancel`, which another thread may call
+        # at any line, does it the other way round.
         self._running = function
-        self._call = None
+        try:
+            self._waiting.pop()
+        except IndexError:  # another thread runs it, or has just cancelled it
+            if self._cancelling:
+                self._finish(CANCELLED)
+            return
         outcome = CANCELLED
         try:
-            try:
+            if not self._cancelling:
                 outcome = Outcome(Ending.RETURNED, function(*args, **kwargs))
-            except Exception as error:
-                if not self._cancelling:
-                    outcome = Outcome(Ending.FAILED, reason=describe(error), error=error)
-        finally:
-            try:
-                self._finish(outcome)
-            except BaseException:  # a signal handler's: the call has ended all the same
-                self._finish(outcome)
-                raise
+        except Exception as error:
+            if not self._cancelling:
+                outcome = Outcome(Ending.FAILED, reason=describe(error), error=error)
+        self._finish(outcome)
 
     def cancel(self, grace_s: float = 0.0) -> None:
         """Cancel a call that did not start; ask one that runs to end, if it can be asked.
@@ -136,7 +142,8 @@ class SingleFuture(Future):
         if self.done():
             return
         self._cancelling = True
-        function, self._call = self._running, None
+        function = self._running
+        self._waiting.clear()
         cancel = getattr(function, "cancel", None)
         if callable(cancel):
             # In a thread: this may be a signal handler that interrupted the call.
