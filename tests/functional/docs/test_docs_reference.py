@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import shlex
@@ -11,6 +12,7 @@ from docpages import code, page
 from options_table import PAGE, filled
 from visitors import Visitor
 
+import orion_k8s
 from orion_k8s import errors
 from orion_k8s.algorithm.registry import _OURS, find
 from orion_k8s.cli.app import DB_COMMANDS
@@ -108,3 +110,35 @@ def test_commands_of_the_database() -> None:
 def test_collections_and_indexes() -> None:
     told = [code(row[0]) for row in DATABASES.rows("Indexes of `trials`")]
     assert told == list(TRIAL_INDEXES)
+
+
+# --- python.md -----------------------------------------------------------------------------------
+
+PYTHON = page("docs/python.md")
+
+
+def test_arguments_of_python() -> None:
+    for heading, function in (
+        ("An experiment", orion_k8s.build_experiment),
+        ("Let workers run a function", orion_k8s.ExperimentClient.workon),
+    ):
+        told = [name for row in PYTHON.rows(heading) for name in re.findall(r"`(\w+)`", row[0])]
+        known = list(inspect.signature(function).parameters)
+        assert told == [name for name in known if name not in ("self", "fn", "kwargs")]
+
+
+def test_attributes_of_python() -> None:
+    for row in PYTHON.rows("Look at it"):
+        for name in re.findall(r"`(\w+)[`(]", row[0]):
+            assert hasattr(orion_k8s.ExperimentClient, name), name
+    [sentence] = re.findall(r"A trial has (.+?)\. ", "\n".join(PYTHON.prose), re.DOTALL)
+    told = set(re.findall(r"`(\w+)`", sentence))
+    fields = {field.name for field in dataclasses.fields(orion_k8s.Trial)} - {"record"}
+    own = {name for name in vars(orion_k8s.Trial) if not name.startswith("_")}
+    assert told == (fields | own) - {"record"}
+
+
+def test_exceptions() -> None:
+    told = {code(row[0]) for row in PYTHON.rows("Exceptions")}
+    public = {name for name in orion_k8s.__all__ if hasattr(errors, name)}
+    assert told == public - {"OrionError"}
