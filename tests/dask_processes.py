@@ -14,6 +14,7 @@ from pathlib import Path
 from orion_k8s.testing.executor.probes import until
 
 START_S = 60.0
+ROOT = Path(__file__).parents[1]
 
 
 def free_port() -> int:
@@ -37,7 +38,8 @@ class DaskProcesses:
         self.port = free_port()
         self.address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{self.port}"
         self._tls = list(tls)
-        self._environment = {**os.environ, **(environment or {})}
+        # The Dask workers import the functions that a test sends.
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self._count = 0
         self.running: list[subprocess.Popen[bytes]] = []
         self.logs: dict[subprocess.Popen[bytes], Path] = {}

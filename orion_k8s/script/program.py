@@ -107,6 +107,11 @@ class ProgramRun:
         """Return the path of this attempt's result file."""
         return os.path.join(self.folder, "results.json")
 
+    @property
+    def identity(self) -> str:
+        """Return what all attempts of the trial have in common: its folder."""
+        return os.path.dirname(self.folder)
+
     def __call__(self) -> ProgramResult:
         """Run the program to its end."""
         if self._cancelled:
