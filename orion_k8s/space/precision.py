@@ -11,6 +11,7 @@ from bisect import bisect_right
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from orion_k8s.space.plain import FloatArray
 
@@ -20,6 +21,7 @@ MAX_PRECISION = 15
 _POWERS = [float(f"1e{k}") for k in range(-308, 309)]
 _EXACT = 22
 """10**22 is the largest power of ten that a float holds exactly."""
+_EXACT_POWERS = np.array([float(10**k) for k in range(_EXACT + 1)])
 
 
 class Precision:
@@ -64,6 +66,16 @@ class Precision:
         """Return the positive number of that rank; ranks count on through the decades."""
         k, m = divmod(rank, self._decade)
         return float(f"{m + 10 ** (self.digits - 1)}e{k}")
+
+    def members(self, ranks: NDArray[np.int64]) -> FloatArray:
+        """Return the positive numbers of (n,) ranks, as `member` does."""
+        k, m = np.divmod(ranks, self._decade)
+        m += 10 ** (self.digits - 1)
+        up, down = np.clip(-k, 0, _EXACT), np.clip(k, 0, _EXACT)
+        numbers: FloatArray = m / _EXACT_POWERS[up] * _EXACT_POWERS[down]
+        for i in np.flatnonzero(np.abs(k) > _EXACT).tolist():
+            numbers[i] = self.member(int(ranks[i]))
+        return numbers
 
     def _nearest_rank(self, x: float) -> int:
         mantissa, exponent = f"{x:.{self.digits - 1}e}".split("e")

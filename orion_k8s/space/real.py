@@ -155,28 +155,24 @@ class Real(Ordered):
         first, last, before, after = self._ranks
         return len(before) + last - first + 1 + len(after)
 
-    def _values(self, ranks: Sequence[int]) -> FloatArray:
+    def _values(self, ranks: NDArray[np.int64]) -> FloatArray:
         assert self._ranks is not None
         first, last, before, after = self._ranks
-        rounding = self._rounding
-        n = int(self.candidates)
         negative = self.law.low < 0
-
-        def value(rank: int) -> float:
-            rank = n - 1 - rank if negative else rank
-            if rank < len(before):
-                return before[0]
-            number = first + rank - len(before)
-            return rounding.member(number) if number <= last else after[0]
-
-        values = np.array([value(rank) for rank in ranks])
+        if negative:
+            ranks = int(self.candidates) - 1 - ranks
+        numbers = first + ranks - len(before)
+        values = self._rounding.members(np.clip(numbers, first, max(first, last)))
+        values[numbers < first] = before[0] if before else math.nan
+        values[numbers > last] = after[0] if after else math.nan
         return -values if negative else values
 
     def cells(self, ranks: Sequence[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the values of these ranks, and the units between which they are decoded."""
         # rounding is to the nearest value, so what lies half way to a neighbour bounds it
         last = int(self.candidates) - 1
-        values = self._values(ranks)
-        below = (self._values([max(rank - 1, 0) for rank in ranks]) + values) / 2
-        above = (self._values([min(rank + 1, last) for rank in ranks]) + values) / 2
+        asked = np.array(ranks, dtype=np.int64)
+        values = self._values(asked)
+        below = (self._values(np.maximum(asked - 1, 0)) + values) / 2
+        above = (self._values(np.minimum(asked + 1, last)) + values) / 2
         return values, self.guess(below), self.guess(above)

@@ -194,3 +194,13 @@ def test_what_was_decoded_is_rounded_already(text: str, data: st.DataObject) -> 
         bounds = set(dimension.interval)
         digits = dimension.precision
         assert all(v in bounds or float(f"{v:.{digits - 1}e}") == v for v in values)
+
+
+@PROPERTY
+@given(st.lists(st.integers(-(10**4), 10**4), min_size=1), st.integers(1, 15))
+def test_members_are_counted_together_as_one_by_one(offsets: list[int], digits: int) -> None:
+    rounding = precision_of(digits)
+    ranks = [offset * 10 ** (digits - 1) // 7 for offset in offsets]
+    ranks = [r for r in ranks if abs(r) < 250 * 9 * 10 ** (digits - 1)]
+    together = rounding.members(np.array(ranks, dtype=np.int64)).tolist()
+    assert together == [rounding.member(rank) for rank in ranks]
