@@ -2,12 +2,15 @@
 
 `suggest` is given the number of the trial to be, the attempt (0, then 1, 2, … after each refusal
 of this number's point), and the mirror of the history. It answers with a point, with "nothing to
-do yet", or with "finished". No state
-is saved anywhere: what must be known is in the trials. An instance may cache what it can derive
-again from its inputs.
+do yet", or with "finished". No state is saved anywhere: what must be known is in the trials. An
+instance may cache what it can derive again from its inputs.
 
 Randomness comes from (seed, number, attempt) alone, so that the trial of a number is the same
 whoever computes it.
+
+An algorithm of yours is a subclass of `Algorithm`, named under the entry point
+`orion_k8s.algorithm`; `orion_k8s.testing.algorithm` has the tests that it should pass. Arguments
+of its constructor after `space` and `seed` are its parameters in configuration.
 """
 
 from __future__ import annotations

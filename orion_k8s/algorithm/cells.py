@@ -24,7 +24,7 @@ class Cells:
     def points(self, cells: Sequence[int]) -> NDArray[np.float64]:
         """Return the points of some cells, (n, d) float64 in [0, 1]."""
         points = np.empty((len(cells), len(self.levels)))
-        # Python's integers: a grid of 100 levels in 20 dimensions has more cells than 64 bits can number.
+        # Python's integers: 100 levels in 20 dimensions make more cells than 64 bits can number.
         rest = list(cells)
         for axis in range(len(self.levels) - 1, -1, -1):
             level = self.levels[axis]

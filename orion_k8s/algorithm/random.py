@@ -5,6 +5,7 @@ Source: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimizati
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -29,12 +30,9 @@ class Random(FixedSequence):
         super().__init__(space, seed)
         self._width = max(space.width, 1)
         self._blocks = -(-self._width // _COORDINATES_PER_BLOCK)
-        self._order: NDArray[np.float64] | None = None
-        if space.cardinality <= _SMALL:
-            self._order = self._weighted_order()
 
     def draw(self, start: int, count: int) -> NDArray[np.float64]:
-        """Return independent draws: draw k comes from the words of stream `seed` that belong to k alone."""
+        """Return draws `start` … : draw k comes from words of the stream that are k's alone."""
         if self._order is not None:
             return self._order[start : start + count]
         stream = np.random.Philox(key=self.seed)
@@ -42,12 +40,17 @@ class Random(FixedSequence):
         padded = np.random.Generator(stream).random((count, self._blocks * _COORDINATES_PER_BLOCK))
         return padded[:, : self.space.width]
 
-    def _weighted_order(self) -> NDArray[np.float64] | None:
+    @cached_property
+    def _order(self) -> NDArray[np.float64] | None:
         """Return all cells in the order of successive draws without replacement, (count, width).
 
-        Exponential variates divided by the weights, sorted, give that order exactly: P. Efraimidis and
-        P. Spirakis, "Weighted random sampling with a reservoir", Inf. Process. Lett. 97, 2006.
+        Exponential variates divided by the weights, sorted, give that order exactly: P. Efraimidis
+        and P. Spirakis, "Weighted random sampling with a reservoir", Inf. Process. Lett. 97, 2006.
+
+        None where the space is not that small.
         """
+        if self.space.cardinality > _SMALL:
+            return None
         cells = finite_cells(self.space, _SMALL)
         if cells is None or cells.count > _SMALL:
             return None

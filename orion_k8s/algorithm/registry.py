@@ -71,7 +71,13 @@ def find(name: str) -> type[Algorithm]:
             near = difflib.get_close_matches(name, names(), n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names())}."
             raise ConfigurationError(f"Unknown algorithm '{name}': {hint}")
-        found = points[0].load()
+        try:
+            found = points[0].load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(
+                f"The algorithm '{name}' is registered as {points[0].value} and can't be loaded: "
+                f"{error}."
+            ) from error
     if not (isinstance(found, type) and issubclass(found, Algorithm)):
         raise ConfigurationError(f"The algorithm '{name}' is not a subclass of Algorithm.")
     return found
@@ -81,7 +87,7 @@ def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: i
     """Return the algorithm of a configuration as `normalise` gives it.
 
     Args:
-        configuration: {name: parameters}; the parameter `seed`, if any, has gone into `seed` already.
+        configuration: {name: parameters}; a parameter `seed` has gone into `seed` already.
         space: the search space.
         seed: of the experiment.
 
@@ -90,10 +96,14 @@ def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: i
     """
     name, parameters = next(iter(configuration.items()))
     found = find(name)
-    known = [key for key in inspect.signature(found).parameters if key not in ("space", "seed")]
+    signature = inspect.signature(found).parameters.values()
+    named = [p for p in signature if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    parameters_of = [p for p in named if p.name not in ("space", "seed")]
+    known = [p.name for p in parameters_of]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature)
     arguments = {key: value for key, value in parameters.items() if key != "seed"}
     for key in arguments:
-        if key not in known:
+        if key not in known and not takes_any:
             near = difflib.get_close_matches(key, known, n=1)
             hint = (
                 f"did you mean '{near[0]}'?"
@@ -101,4 +111,9 @@ def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: i
                 else f"it takes: {', '.join([*known, 'seed'])}."
             )
             raise ConfigurationError(f"The algorithm '{name}' has no parameter '{key}': {hint}")
+    missing = [p.name for p in parameters_of if p.default is p.empty and p.name not in arguments]
+    if missing:
+        raise ConfigurationError(
+            f"The algorithm '{name}' needs {' and '.join(missing)} too: add them."
+        )
     return found(space, seed, **arguments)

@@ -1,11 +1,12 @@
 """Algorithms that follow a fixed sequence of points, whatever the history says.
 
-The trial of number k is the k-th *distinct* point of an endless sequence that depends on the seed alone. Every worker
-derives the same prefix for itself, so the set of trials is the same for 1 worker and for 100, also in a space where
-points repeat (few choices, four significant digits): no two workers ever draw the same point under two numbers.
+The trial of number k is the k-th *distinct* point of an endless sequence that depends on the seed
+alone. Every worker derives the same prefix for itself, so the set of trials is the same for 1
+worker and for 100, also in a space where points repeat (few choices, four significant digits): no
+two workers ever draw the same point under two numbers.
 
-A point that a person inserted is passed over. A point that is refused all the same (the insert came after this worker
-looked) moves its number to the next point of the sequence that nobody has.
+A point that a person inserted is passed over. A point that is refused all the same (the insert
+came after this worker looked) moves its number to the next point of the sequence that nobody has.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from orion_k8s.trial import Status, dump_values
 
 _FIRST_BATCH, _LAST_BATCH = 16, 256
 _MAX_LEVELS = 1_000_000
-_PATIENCE = 100_000
+_PATIENCE = 20_000
 """So many draws in a row without a new point, and what is left of a finite space is enumerated."""
+_WASTE = 8
+"""The same where, beyond `_PATIENCE`, so many draws were made for each point that was new."""
 
 
 class FixedSequence(Algorithm):
@@ -42,7 +45,7 @@ class FixedSequence(Algorithm):
 
     @abstractmethod
     def draw(self, start: int, count: int) -> NDArray[np.float64]:
-        """Return draws `start` … `start + count - 1` of the sequence, (count, width) float64 in [0, 1].
+        """Return draws `start` … `start + count - 1`, (count, width) float64 in [0, 1].
 
         Fewer, or none, where the sequence ends. A draw depends on (seed, its index) alone.
         """
@@ -56,9 +59,9 @@ class FixedSequence(Algorithm):
                 place += 1
         if self._reach(place):
             return Suggestion(self._points[place])
-        place = self._given_free(history)
-        if place is not None:
-            return Suggestion(self._points[place])
+        free = self._given_free(history)
+        if free is not None:
+            return Suggestion(self._points[free])
         return Finished(f"the search space is used up: all {len(self._points)} points were tried")
 
     def _given_free(self, history: History) -> int | None:
@@ -75,7 +78,7 @@ class FixedSequence(Algorithm):
         return None
 
     def _place_of(self, number: int, history: History) -> int:
-        """Return the place of the number in the sequence without the points that a person inserted."""
+        """Return the place of a number, the points that a person inserted left out."""
         place = number
         while self._reach(place):
             further = _skip(number, self._inserted_places(history))
@@ -85,7 +88,7 @@ class FixedSequence(Algorithm):
         return place
 
     def _inserted_places(self, history: History) -> list[int]:
-        """Return the places of the points that a person inserted, as far as the sequence is derived, in order."""
+        """Return the places, in order, of the derived points that a person inserted."""
         places = (self._place.get(text) for text in history.inserted_values)
         return sorted(place for place in places if place is not None)
 
@@ -96,38 +99,34 @@ class FixedSequence(Algorithm):
         return place < len(self._points)
 
     def _extend(self) -> None:
-        fresh = 0
-        start = self._drawn
-        while not fresh:
+        """Derive the sequence further: by a point at least, or to its end."""
+        start, before = self._drawn, len(self._points)
+        while len(self._points) == before:
             points = self.draw(self._drawn, self._batch)
-            if not len(points):
-                self._ended = True
-                return
             self._drawn += len(points)
             self._batch = min(2 * self._batch, _LAST_BATCH)
-            fresh = self._take(points)
-            if len(self._points) >= self.space.cardinality:
+            self._take(points)
+            if not len(points) or len(self._points) >= self.space.cardinality:
                 self._ended = True
                 return
-            if self._drawn - start > _PATIENCE:
+            wasted = self._drawn - _WASTE * len(self._points)
+            if max(self._drawn - start, wasted) > _PATIENCE:
                 self._enumerate_rest()
                 self._ended = True
                 return
 
-    def _take(self, points: NDArray[np.float64]) -> int:
-        before = len(self._points)
+    def _take(self, points: NDArray[np.float64]) -> None:
         for values in self.space.decode(points):
             text = dump_values(values)
             if text not in self._place:
                 self._place[text] = len(self._points)
                 self._points.append(values)
-        return len(self._points) - before
 
     def _enumerate_rest(self) -> None:
         cells = finite_cells(self.space, _MAX_LEVELS)
         if cells is None:
             return
-        # An affine map with a factor coprime to the count is a bijection of the cells: no memory, no order to see.
+        # A factor that shares no divisor with the count puts the cells in another order.
         rng = np.random.default_rng([self.seed, 2])
         factor = int(rng.integers(1, 2**62)) % cells.count | 1
         while math.gcd(factor, cells.count) != 1:
@@ -138,7 +137,7 @@ class FixedSequence(Algorithm):
 
 
 def _skip(number: int, taken: list[int]) -> int:
-    """Return the place of the `number`-th element of the sequence without the `taken` places (sorted)."""
+    """Return the place of the `number`-th element but for those at the `taken` places (sorted)."""
     place = number
     for other in taken:
         if other <= place:
