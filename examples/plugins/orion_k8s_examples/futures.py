@@ -1,4 +1,4 @@
-"""Trials in a pool of `concurrent.futures`: of threads here, and your cluster's where it has one."""
+"""Trials in a pool of `concurrent.futures`: of threads here, of your cluster where it has one."""
 
 from concurrent.futures import ThreadPoolExecutor
 

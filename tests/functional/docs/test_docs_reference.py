@@ -1,4 +1,4 @@
-"""Tables of the documentation against what they tell of: options, exit codes, a program's terms."""
+"""Tables of the documentation against what they tell of: options, exit codes, a program's end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def test_the_levels_are_in_order() -> None:
 
 
 def test_the_algorithms_and_their_parameters() -> None:
-    told = {code(row[0]): re.findall(r"`(\w+)`", row[1]) for row in CONFIGURATION.rows("Algorithms")}
+    told = {
+        code(row[0]): re.findall(r"`(\w+)`", row[1]) for row in CONFIGURATION.rows("Algorithms")
+    }
     known = {
         name: [p for p in inspect.signature(find(name)).parameters if p != "space"]
         for name in _OURS
