@@ -69,6 +69,14 @@ class DaskProcesses:
         process.wait(START_S)
         self._signal(process, signal.SIGKILL)
 
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """Let a process and all that it started hang."""
+        os.killpg(process.pid, signal.SIGSTOP)
+
+    def go_on(self, process: subprocess.Popen[bytes]) -> None:
+        """Let a process that hangs go on."""
+        os.killpg(process.pid, signal.SIGCONT)
+
     def close(self) -> None:
         """End everything."""
         for process in list(self.running):

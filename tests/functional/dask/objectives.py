@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from distributed import get_worker
+
 from orion_k8s.testing.executor.probes import until
 
 
@@ -30,7 +32,7 @@ def notes(folder: Path, kind: str = "start") -> list[tuple[str, ...]]:
 
 def held(x: float, trial: Any, folder: str) -> float:
     """Note the attempt, and wait while the file `hold` is there."""
-    note(folder, "start", trial.id, trial.attempt)
+    note(folder, "start", getattr(trial, "id", "-"), getattr(trial, "attempt", 0))
     until(lambda: not (Path(folder) / "hold").exists(), deadline_s=120)
     return x
 
@@ -45,6 +47,15 @@ def deadly(x: int, trial: Any, folder: str) -> int:
 
 def square(x: float) -> float:
     return x**2
+
+
+def worker_name() -> str:
+    return str(get_worker().name)
+
+
+def tasks_and_flags(dask_scheduler: Any) -> tuple[int, int]:
+    """How many tasks and flags the scheduler has."""
+    return len(dask_scheduler.tasks), len(dask_scheduler.extensions["events"]._events)
 
 
 class Sleeper:
