@@ -52,7 +52,10 @@ class Real(Ordered):
         last = self._rounding.floor(high) if math.isfinite(high) else high
         if first > last:  # no number of so few digits lies inside
             first, last = high, low
-        return low, (low + first) / 2, (last + high) / 2, high
+        # Half way; but neighbours of so many digits may have no float between them.
+        to_low = min((low + first) / 2, math.nextafter(first, low))
+        to_high = max((last + high) / 2, math.nextafter(last, high))
+        return low, to_low, to_high, high
 
     @property
     def head(self) -> tuple[str, list[str]]:

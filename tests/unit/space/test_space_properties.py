@@ -204,3 +204,12 @@ def test_members_are_counted_together_as_one_by_one(offsets: list[int], digits: 
     ranks = [r for r in ranks if abs(r) < 250 * 9 * 10 ** (digits - 1)]
     together = rounding.members(np.array(ranks, dtype=np.int64)).tolist()
     assert together == [rounding.member(rank) for rank in ranks]
+
+
+def test_bounds_of_more_digits_than_the_precision_have_values_of_their_own() -> None:
+    dimension = parse_prior("uniform(256624.94449593071, 262144.42920461606, precision=15)")
+    last = np.nextafter(np.ones((400, 1)), 0) - np.arange(400).reshape(-1, 1) * 2.0**-53
+    values = dimension.decode(last)
+    assert len(set(values)) > 1
+    assert dimension.as_decoded(values)[1].tolist() == values
+    assert dimension.decode(np.array([[0.0], [1.0]])) == [256624.94449593071, 262144.42920461606]
