@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote_plus, unquote_plus
 
+from orion_k8s.config.paths import default_database
 from orion_k8s.config.redact import redact
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.storage.base import Storage
@@ -28,12 +29,6 @@ BUILT_IN = {
 }
 
 ALIASES = {"mongodb+srv": "mongodb", "ephemeraldb": "memory", "sqlite3": "sqlite"}
-
-
-def default_path(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the SQLite file that is used where a person configures none."""
-    home = environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "orion-k8s" / "history.sqlite"
 
 
 def open_storage(
@@ -111,7 +106,7 @@ def _url_of(
 ) -> str:
     if type is None:
         # A word alone is taken for a path, as a bare URL is.
-        return host or str(default_path(environ))
+        return host or str(default_database(environ))
     kind = ALIASES.get(type.lower(), type.lower())
     if kind == "pickleddb":
         raise ConfigurationError(
@@ -119,7 +114,7 @@ def _url_of(
             "lets many workers in, or mongodb."
         )
     if kind == "sqlite":
-        return host or str(default_path(environ))
+        return host or str(default_database(environ))
     if kind == "memory":
         return f"memory://{name or host or ''}"
     _backend(kind, kind)

@@ -98,6 +98,15 @@ def test_what_a_program_is_told(visitor: Visitor) -> None:
 DATABASES = page("docs/databases.md")
 
 
+@pytest.mark.parametrize("also", [{}, {"ORION_DB_TYPE": "sqlite"}])
+def test_where_the_default_file_is(visitor: Visitor, also: dict[str, str]) -> None:
+    del visitor.env["ORION_DB_ADDRESS"]
+    visitor.env.update(also)
+    told = visitor.run("orion-k8s", "db", "setup").stdout
+    [path] = {span for span in DATABASES.spans if span.startswith("~/.local/share")}
+    assert path.replace("~", visitor.env["HOME"]) in told
+
+
 def test_what_a_person_may_set() -> None:
     rows = DATABASES.rows("States that a person may set")
     told = {Status(row[0]): set(map(Status, row[1].split(", "))) for row in rows}
