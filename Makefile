@@ -73,8 +73,8 @@ test: venv ## run the whole suite
 test-fast: venv ## run the unit tests, stop at the first failure
 	@$(PYTEST) -n $(JOBS) -x -q tests/unit
 
-chaos: venv ## run the tests that kill, stop and cut off workers
-	@$(PYTEST) tests/chaos
+chaos: venv ## run the chaos tests in large: 1,000 trials, 200 faults; CHAOS_SEED=N repeats them
+	@CHAOS_SIZE=large $(PYTEST) tests/chaos
 
 bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
 	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks

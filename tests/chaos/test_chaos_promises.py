@@ -163,7 +163,7 @@ def test_after_an_outage_no_live_trial_is_taken_from_its_owner(
     """The outage is three times as long as a lease. Programs end meanwhile, others run on."""
     made: Backend = request.getfixturevalue(backend)
     heartbeat = ["--heartbeat", str(HEARTBEAT_S)]
-    with closing(Scene(made, tmp_path / "crew", 8, 6_000, *heartbeat)) as scene:
+    with closing(Scene(made, tmp_path / "crew", 8, 4_500, *heartbeat)) as scene:
         workers = scene.start(4)
         outage = [Fault(0, kind, door, OUTAGE_S, 0.0, False) for door, kind in enumerate(kinds)]
         for fault in outage:

@@ -28,7 +28,7 @@ class Size:
     limit_s: float
 
 
-SIZES = {"small": Size(100, 25, 6, 500, 100.0), "large": Size(520, 105, 10, 900, 200.0)}
+SIZES = {"small": Size(100, 25, 6, 500, 100.0), "large": Size(520, 105, 12, 650, 200.0)}
 
 
 @pytest.fixture
