@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -40,9 +40,15 @@ def existing_history(given: Given) -> Iterator[Storage]:
 
 
 def version_of(given: Given) -> int | None:
-    """Return the version that was asked for."""
+    """Return the version that was asked for; None for the newest."""
     version: int | None = given.configuration().value("experiment.version")
     return version
+
+
+EVERY_VERSION: Any = typer.Option(
+    None, "-v", "--version", metavar="N", min=1, help="only this version; all without it"
+)
+"""For commands that take all versions of an experiment where others take the newest."""
 
 
 def name_of(given: Given, word: str | None) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
-from orion_k8s.cli.choice import all_versions, existing_history, version_of
-from orion_k8s.cli.options import EXPERIMENT, STORAGE, Given, command
+from orion_k8s.cli.choice import EVERY_VERSION, all_versions, existing_history
+from orion_k8s.cli.options import STORAGE, Given, command
 from orion_k8s.cli.tables import several
 from orion_k8s.errors import UsageError
 from orion_k8s.storage.portable import write_dump
@@ -19,10 +19,11 @@ from orion_k8s.storage.portable import write_dump
 STDOUT = "-"
 
 
-@command(*EXPERIMENT, *STORAGE)
+@command("experiment.name", *STORAGE)
 def dump(
     given: Given,
     file: str = typer.Argument(None, metavar="FILE", help="to write; - for standard output"),
+    version: int = EVERY_VERSION,
     output: str = typer.Option(None, "-o", "--output", metavar="FILE", help="the same"),
     force: bool = typer.Option(False, "-f", "--force", help="replace a file that is there"),
 ) -> None:
@@ -38,7 +39,7 @@ def dump(
         raise UsageError(f"{target} is there already: name another file, or type --force.")
     with existing_history(given) as storage:
         if name is not None:
-            records = all_versions(storage, name, version_of(given))
+            records = all_versions(storage, name, version)
         else:
             records = storage.experiments()
         # A reader of the file sees all of it or nothing.

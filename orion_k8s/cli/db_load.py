@@ -13,8 +13,8 @@ from typing import IO
 
 import typer
 
-from orion_k8s.cli.choice import called, quoted, titled, version_of
-from orion_k8s.cli.options import EXPERIMENT, STORAGE, Given, command
+from orion_k8s.cli.choice import EVERY_VERSION, called, quoted, titled
+from orion_k8s.cli.options import STORAGE, Given, command
 from orion_k8s.cli.tables import plain, several
 from orion_k8s.errors import ConfigurationError, ExperimentExists, NotFound, OrionError, UsageError
 from orion_k8s.storage import Storage
@@ -42,10 +42,11 @@ class Step:
     new_ids: bool = False
 
 
-@command(*EXPERIMENT, *STORAGE)
+@command("experiment.name", *STORAGE)
 def load(
     given: Given,
     file: str = typer.Argument(..., metavar="FILE", help="that `db dump` wrote; - for a pipe"),
+    version: int = EVERY_VERSION,
     resolve: str = typer.Option(
         None,
         "-r",
@@ -65,7 +66,7 @@ def load(
     how = _resolution(resolve, overwrite)
     with _opened(file) as opened, given.storage(given.configuration()) as storage:
         dump = DumpFile(opened, "The file from standard input" if file == STDIN else file)
-        chosen = _chosen(dump, given.options["experiment.name"], version_of(given))
+        chosen = _chosen(dump, given.options["experiment.name"], version)
         steps, kept = _plan(storage, chosen, how, other_name)
         for record in kept:
             typer.echo(f"{titled(record)} is there already and was left alone.")

@@ -30,10 +30,12 @@ def release(
     given: Given,
     words: list[str] = typer.Argument(
         None,
-        metavar="NAME [TRIAL]...",
+        metavar="NAME [TRIAL]",
         help="trials by number or id; without one, all that are reserved or suspended",
     ),
-    reason: str = typer.Option("released by hand", "--reason", help="kept with the trial"),
+    reason: str = typer.Option(
+        "released by hand", "--reason", metavar="TEXT", help="kept with the trial"
+    ),
     force: bool = typer.Option(False, "-f", "--force", help="don't ask"),
 ) -> int:
     """Give reserved and suspended trials back: they are interrupted, and a worker runs them again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from orion_k8s.cli.choice import (
+    EVERY_VERSION,
     agreed,
     all_versions,
     called,
@@ -13,9 +14,8 @@ from orion_k8s.cli.choice import (
     status_of,
     titled,
     trial_in,
-    version_of,
 )
-from orion_k8s.cli.options import EXPERIMENT, STORAGE, Given, command
+from orion_k8s.cli.options import STORAGE, Given, command
 from orion_k8s.cli.standing import Standing, standings
 from orion_k8s.cli.tables import plain, several
 from orion_k8s.errors import NotFound, UsageError
@@ -25,15 +25,24 @@ from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
 BY_HAND = "removed by hand"
 
 
-@command(*EXPERIMENT, *STORAGE)
+@command("experiment.name", *STORAGE)
 def remove(
     given: Given,
     name: str = typer.Argument(None, metavar="NAME", help="of the experiment"),
+    version: int = EVERY_VERSION,
     status: str = typer.Option(
-        None, "-s", "--status", help="only its trials of this status; '*' for all trials"
+        None,
+        "-s",
+        "--status",
+        metavar="STATUS",
+        help="only its trials of this status; '*' for all trials",
     ),
     trial: list[str] = typer.Option(
-        None, "-t", "--trial", help="only this trial, by number or id; may be repeated"
+        None,
+        "-t",
+        "--trial",
+        metavar="TRIAL",
+        help="only this trial, by number or id; may be repeated",
     ),
     force: bool = typer.Option(False, "-f", "--force", help="don't ask"),
 ) -> int:
@@ -46,7 +55,7 @@ def remove(
         raise UsageError("Say either --status or --trial, not both.")
     wanted = None if status in (None, "*") else status_of(str(status))
     with existing_history(given) as storage:
-        records = all_versions(storage, name_of(given, name), version_of(given))
+        records = all_versions(storage, name_of(given, name), version)
         if status is None and not trial:
             return _remove_experiments(storage, standings(storage, records), force)
         if trial:

@@ -32,10 +32,11 @@ HOW = (
 LIMITS = ("max_trials", "max_broken")
 
 EXAMPLES = """
-db set NAME 17 interrupted: trial 17, or the one of an id, runs again.
-db set NAME id=4f… status=suspended: the same in Oríon's words.
-db set NAME status=broken status=interrupted: all broken ones run again.
-db set NAME max_trials=100 max_broken=5: running workers read it with their next heartbeat.
+\b
+db set NAME 17 interrupted                    trial 17 runs again
+db set NAME id=4f… status=suspended           that of an id waits until it is released
+db set NAME status=broken status=interrupted  all broken ones run again
+db set NAME max_trials=100 max_broken=5       running workers see it within a heartbeat
 """
 
 
@@ -43,9 +44,11 @@ db set NAME max_trials=100 max_broken=5: running workers read it with their next
 def set_trials(
     given: Given,
     words: list[str] = typer.Argument(
-        None, metavar="NAME TRIAL STATUS | NAME max_trials=N", help="what to set to what"
+        None, metavar="NAME TRIAL STATUS", help="or NAME max_trials=N; see below"
     ),
-    reason: str = typer.Option("set by hand", "--reason", help="kept with the trial"),
+    reason: str = typer.Option(
+        "set by hand", "--reason", metavar="TEXT", help="kept with the trial"
+    ),
     force: bool = typer.Option(False, "-f", "--force", help="don't ask"),
 ) -> int:
     """Set trials to another status by hand, or max_trials and max_broken of an experiment."""

@@ -60,11 +60,12 @@ class InsertCommand(TyperCommand):
 @command(*EXPERIMENT, *STORAGE, epilog=HELP)
 def insert(
     given: Given,
-    params: list[str] = typer.Argument(None, metavar="[--NAME VALUE]...", help="parameters"),
+    params: list[str] = typer.Argument(None, metavar="--NAME VALUE", help="the parameters"),
     results: str = typer.Option(
         None,
         "--results",
         "--objective",
+        metavar="NUMBER|JSON",
         help="insert it completed: its objective, or a JSON list of results",
     ),
     json: bool = typer.Option(False, "--json", help="print the inserted trial as JSON"),

@@ -6,8 +6,8 @@ from typing import Any
 
 import typer
 
-from orion_k8s.cli.choice import all_versions, existing_history, version_of
-from orion_k8s.cli.options import EXPERIMENT, STORAGE, Given, command
+from orion_k8s.cli.choice import EVERY_VERSION, all_versions, existing_history
+from orion_k8s.cli.options import STORAGE, Given, command
 from orion_k8s.cli.standing import Standing, standings
 from orion_k8s.cli.tables import show_json, show_table
 from orion_k8s.trial import Status
@@ -18,16 +18,17 @@ COLUMNS = (
 )
 
 
-@command(*EXPERIMENT, *STORAGE)
+@command("experiment.name", *STORAGE)
 def list_experiments(
     given: Given,
+    version: int = EVERY_VERSION,
     json: bool = typer.Option(False, "--json", help="print a JSON list"),
 ) -> None:
     """List the experiments: name, version, how they stand, and their trials."""
     name = given.options["experiment.name"]
     with existing_history(given) as storage:
         if name is not None:
-            records = all_versions(storage, name, version_of(given))
+            records = all_versions(storage, name, version)
         else:
             records = storage.experiments()
         found = standings(storage, records)

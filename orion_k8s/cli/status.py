@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from orion_k8s.cli.choice import all_versions, existing_history, version_of
-from orion_k8s.cli.options import EXPERIMENT, STORAGE, Given, command
+from orion_k8s.cli.choice import EVERY_VERSION, all_versions, existing_history
+from orion_k8s.cli.options import STORAGE, Given, command
 from orion_k8s.cli.standing import (
     STATUSES,
     Standing,
@@ -40,9 +40,10 @@ TRIAL_COLUMNS = (
 )
 
 
-@command(*EXPERIMENT, *STORAGE)
+@command("experiment.name", *STORAGE)
 def status(
     given: Given,
+    version: int = EVERY_VERSION,
     all: bool = typer.Option(False, "-a", "--all", help="a line for each trial"),
     collapse: bool = typer.Option(False, "-C", "--collapse", help="put versions together"),
     json: bool = typer.Option(False, "--json", help="print JSON"),
@@ -53,7 +54,7 @@ def status(
         if name is None:
             records = storage.experiments()
         else:
-            records = all_versions(storage, name, version_of(given))
+            records = all_versions(storage, name, version)
         found = standings(storage, records)
         groups = [
             list(group)

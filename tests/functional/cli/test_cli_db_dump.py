@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WEIRD, History
+from commanding import WEIRD, History
 
 from orion_k8s.storage.sqlite import SQLite
 from orion_k8s.trial import ExperimentRecord, Status, TrialRecord

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from conftest import WEIRD
+from commanding import WEIRD
 
 from orion_k8s.trial import Status
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import WEIRD
+from commanding import WEIRD
 
 from orion_k8s.trial import Status
 

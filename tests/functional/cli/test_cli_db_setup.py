@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import History
+from commanding import History
 
 from orion_k8s.cli import db_test
 from orion_k8s.storage.sqlite import SQLite

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WEIRD
+from commanding import WEIRD
 
 from orion_k8s.trial import Status
 

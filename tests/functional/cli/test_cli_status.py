@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WEIRD
+from commanding import WEIRD
 
 from orion_k8s.trial import Status
 
@@ -126,7 +126,7 @@ def test_any_name_works(history: Any, cli: Callable[..., Any], name: str) -> Non
 def test_an_unknown_name_gets_the_nearest(history: Any, cli: Callable[..., Any]) -> None:
     history.experiment("mnist")
     assert "did you mean 'mnist'?" in cli("status", "-n", "minst").refused(7)
-    assert "whole number" in cli("status", "-n", "mnist", "-v", "two").refused(2)
+    assert "'--version'" in cli("status", "-n", "mnist", "-v", "two").refused(2)
 
 
 def test_trials_are_not_read_without_all(
@@ -164,7 +164,7 @@ def test_a_damaged_document_is_said(
     cli: Callable[..., Any], mongodb_uri: str, mongodb_name: str
 ) -> None:
     import pymongo
-    from conftest import History
+    from commanding import History
 
     host, _, options = mongodb_uri.partition("/?")
     url = f"{host}/{mongodb_name}?{options}"
