@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from orion_k8s.errors import DuplicateTrial, ExperimentExists, LeaseLost, OrionError
 from orion_k8s.storage import Conflict, Lease, Storage
 from orion_k8s.testing.storage.setting import (
+    DEADLINE_S,
     LONG_S,
     RESULTS,
     SHORT_S,
@@ -23,6 +28,18 @@ from orion_k8s.testing.storage.setting import (
     until,
 )
 from orion_k8s.trial import ExperimentRecord, Status, TrialRecord, new_id
+
+
+def _restore_halfway(
+    factory: Callable[[], Storage], record: ExperimentRecord, trials: list[TrialRecord], flag: str
+) -> None:
+    def halfway() -> Iterator[TrialRecord]:
+        yield from trials[:-1]
+        Path(flag).touch()
+        threading.Event().wait()
+
+    with factory() as storage:
+        storage.restore(record, halfway())
 
 
 class WholeContract(Setting):
@@ -226,6 +243,47 @@ class WholeContract(Setting):
         assert list(storage.read_all(record.id)) == []
         assert storage.restore(record, iter(trials)) == 1200
         assert storage.counts(record.id) == {Status.COMPLETED: 1200}
+
+    def test_nobody_sees_it_before_all_of_it_is_there(
+        self, storage: Storage, storage_factory: Callable[[], Storage]
+    ) -> None:
+        record = record_of()
+        seen: list[object] = []
+
+        def watched() -> Iterator[TrialRecord]:
+            for number in range(1200):
+                yield self._done(record.id, number)
+                if number % 400 == 399 and self.across_processes:  # else all share a connection
+                    with storage_factory() as visitor:
+                        seen.extend([*visitor.experiments(), visitor.experiment(record.id)])
+
+        assert storage.restore(record, watched()) == 1200
+        assert set(seen) <= {None}
+        assert storage.counts(record.id) == {Status.COMPLETED: 1200}
+
+    def test_what_a_killed_one_left_is_taken_away(
+        self, storage: Storage, storage_factory: Callable[[], Storage], tmp_path: Path
+    ) -> None:
+        record, count = record_of(), 1100
+        trials = [self._done(record.id, number) for number in range(count)]
+        if self.across_processes:  # else nobody can be killed alone
+            spawn = multiprocessing.get_context("spawn")
+            flag = tmp_path / "halfway"
+            killed = spawn.Process(
+                target=_restore_halfway, args=(storage_factory, record, trials, str(flag))
+            )
+            killed.start()
+            until(flag.exists)
+            killed.kill()
+            killed.join(DEADLINE_S)
+            assert killed.exitcode == -signal.SIGKILL
+            assert storage.experiments() == []
+        # Of a later dump: one trial less, and another one has the point of the first.
+        later = [dataclasses.replace(trials[0], number=count, id=new_id()), *trials[1:]]
+        assert storage.restore(record, later) == count
+        assert sorted(row.number for row in storage.read_all(record.id)) == list(
+            range(1, count + 1)
+        )
 
     def _done(self, experiment: str, number: int, **changes: object) -> TrialRecord:
         claim = claim_of(number)
