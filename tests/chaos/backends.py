@@ -27,10 +27,12 @@ class Backend(ABC):
     Attributes:
         urls: by which workers reach it, each on a road of its own.
         weights: of the faults that it knows.
+        watches: it can write down what happens, in an experiment that is there.
     """
 
     urls: list[str]
     weights: Mapping[str, int]
+    watches = False
 
     @abstractmethod
     def storage(self) -> Storage:
@@ -56,8 +58,9 @@ class Backend(ABC):
     def close(self) -> None:
         """End all that was started."""
 
-    def watch(self) -> None:  # noqa: B027 - not every database can
+    def watch(self) -> None:
         """Begin to write down what happens in the database."""
+        raise NotImplementedError
 
     def seen(self) -> list[str]:
         """Return what is wrong with what was written down."""
@@ -68,6 +71,7 @@ class OnSQLite(Backend):
     """A file, which triggers watch."""
 
     weights = faults.ON_SQLITE
+    watches = True
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "history.db"

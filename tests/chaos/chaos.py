@@ -27,6 +27,12 @@ START_S = 20.0
 """A worker may end for want of a database while it starts, and so long after an outage at most."""
 DATABASE = frozenset({"lock", "crash", "cut", "stall"})
 """Faults of the database; the others are of one worker."""
+SIGNALS = {
+    "kill": signal.SIGKILL,
+    "terminate": signal.SIGTERM,
+    "interrupt": signal.SIGINT,
+}
+"""What ends a worker; the last two wait where it is stopped."""
 
 
 @dataclass
@@ -66,8 +72,10 @@ class Run:
             limit_s: a run that takes longer hangs.
         """
         began = time.monotonic()
-        self.crew.init()
-        self.backend.watch()
+        if self.backend.watches:
+            self.crew.init()
+            self.backend.watch()
+        # Otherwise they all make the experiment at once.
         for slot in range(self.slots):
             self._start(slot)
         self._due = list(self.faults)
@@ -114,9 +122,9 @@ class Run:
     def _may_end(self, worker: Worker, code: int) -> bool:
         if worker.ended_by_us is signal.SIGKILL:
             return code == -signal.SIGKILL
-        if worker.ended_by_us is signal.SIGTERM and code in (
-            -signal.SIGTERM,  # before it had a handler
-            128 + signal.SIGTERM,
+        if worker.ended_by_us is not None and code in (
+            -worker.ended_by_us,  # before it had a handler
+            128 + worker.ended_by_us,
         ):
             return True
         # A worker that starts while the database is away says so and ends.
@@ -165,17 +173,15 @@ class Run:
             worker = self._workers.get((fault.slot + step) % self.slots)
             if worker is None or worker.code() is not None or worker.ended_by_us is not None:
                 continue
-            if worker.stopped and fault.kind != "kill":
+            if worker.stopped and fault.kind == "stop":
                 continue
             if fault.kind != "shift" or self.crew.shifts(worker.slot):
                 return worker
         return None
 
     def _strike_worker(self, fault: Fault, worker: Worker) -> None:
-        if fault.kind == "kill":
-            worker.send(signal.SIGKILL)
-        elif fault.kind == "terminate":
-            worker.send(signal.SIGTERM)
+        if fault.kind in SIGNALS:
+            worker.send(SIGNALS[fault.kind])
         elif fault.kind == "shift":
             self.crew.shift(worker.slot, fault.hours)
         else:

@@ -48,7 +48,7 @@ class Worker:
         slot: which place of the crew it fills.
 
     Attributes:
-        ended_by_us: SIGKILL or SIGTERM was sent to it.
+        ended_by_us: SIGKILL, SIGTERM or SIGINT was sent to it.
         stopped: it stands still by SIGSTOP.
     """
 
@@ -76,7 +76,7 @@ class Worker:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        if number in (signal.SIGKILL, signal.SIGTERM):
+        if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
             self.ended_by_us = number
         self.stopped = number is signal.SIGSTOP or (self.stopped and number is not signal.SIGCONT)
         self.process.send_signal(number)

@@ -6,8 +6,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-ON_WORKERS = {"kill": 30, "terminate": 22, "stop": 26, "shift": 8}
-"""Kind → weight: SIGKILL, SIGTERM, SIGSTOP then SIGCONT, a clock that jumps by an hour."""
+ON_WORKERS = {"kill": 30, "terminate": 18, "interrupt": 6, "stop": 24, "shift": 8}
+"""Kind → weight: SIGKILL, SIGTERM, SIGINT, SIGSTOP then SIGCONT, a clock that jumps by an hour."""
 
 ON_SQLITE = {**ON_WORKERS, "lock": 10}
 """A process holds the lock of the file."""

@@ -29,6 +29,8 @@ RUNNING = f"{sys.executable} -I -S {PROGRAM} "
 """How the command of a trial's program begins."""
 OUTAGE_S = 3.0 * HEARTBEAT_S * 2
 """Three times a lease."""
+STALL_S = 12.0
+"""The driver's patience with a silent socket, and more: what was sent may arrive after all."""
 
 
 def until(what: str, condition: Callable[[], bool], seconds: float = START_S) -> None:
@@ -160,15 +162,16 @@ OUTAGES = [
 def test_after_an_outage_no_live_trial_is_taken_from_its_owner(
     backend: str, kinds: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """The outage is three times as long as a lease. Programs end meanwhile, others run on."""
+    """The outage is much longer than a lease. Programs end meanwhile, others run on."""
     made: Backend = request.getfixturevalue(backend)
     heartbeat = ["--heartbeat", str(HEARTBEAT_S)]
     with closing(Scene(made, tmp_path / "crew", 8, 4_500, *heartbeat)) as scene:
         workers = scene.start(4)
-        outage = [Fault(0, kind, door, OUTAGE_S, 0.0, False) for door, kind in enumerate(kinds)]
+        seconds = STALL_S if "stall" in kinds else OUTAGE_S
+        outage = [Fault(0, kind, door, seconds, 0.0, False) for door, kind in enumerate(kinds)]
         for fault in outage:
             made.strike(fault)
-        over = time.monotonic() + OUTAGE_S
+        over = time.monotonic() + seconds
         until("the outage is over", lambda: time.monotonic() >= over)
         for fault in outage:
             made.heal(fault)
