@@ -118,14 +118,15 @@ def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
 
 
 def _broken_lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
-    """Say why the newest broken trial broke. There are few: `max_broken` ends an experiment."""
-    newest: TrialRecord | None = None
-    for standing in group:
-        if standing.count(Status.BROKEN):
-            for trial in storage.trials(standing.record.id, Status.BROKEN):
-                if newest is None or (trial.end_time or 0) >= (newest.end_time or 0):
-                    newest = trial
-    if newest is not None:
+    """Say why the newest broken trial broke."""
+    found = [
+        trial
+        for standing in group
+        if standing.count(Status.BROKEN)
+        and (trial := storage.last_ended(standing.record.id, Status.BROKEN))
+    ]
+    if found:
+        newest = max(found, key=lambda trial: trial.end_time or 0.0)
         yield f"trial {newest.number} broke:"
         for line in last_lines(newest.reason, REASON_LINES) or ["(no reason was kept)"]:
             yield f"  {line}"

@@ -320,6 +320,10 @@ class Storage(ABC):
         """Return the completed trial of the lowest objective; of equal ones the lowest number."""
 
     @abstractmethod
+    def last_ended(self, experiment: str, status: Status) -> TrialRecord | None:
+        """Return the completed or broken trial that ended last; of equal ones the last number."""
+
+    @abstractmethod
     def dump(self, experiment: str) -> Iterator[TrialRecord]:
         """Yield every trial with all that `restore` takes, tombstones too, ordered by number.
 

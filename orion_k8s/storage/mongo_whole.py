@@ -58,13 +58,18 @@ class WholeVerbs(Storage):
 
     def best(self, experiment: str) -> TrialRecord | None:
         """Return the completed trial of the lowest objective; see the contract."""
-        query = {"experiment": experiment, "status": "completed"}
+        return self._first(experiment, Status.COMPLETED, [("objective", 1), ("number", 1)])
+
+    def last_ended(self, experiment: str, status: Status) -> TrialRecord | None:
+        """Return the trial of that status that ended last; see the contract."""
+        return self._first(experiment, status, [("end_time", -1), ("number", -1)])
+
+    def _first(
+        self, experiment: str, status: Status, order: list[tuple[str, int]]
+    ) -> TrialRecord | None:
+        query = {"experiment": experiment, "status": status.value}
         with self._connection.speaking():
-            found = list(
-                self._connection.trials.find(query)
-                .sort([("objective", 1), ("number", 1)])
-                .limit(1)
-            )
+            found = list(self._connection.trials.find(query).sort(order).limit(1))
         return to_trial(found[0]) if found else None
 
     def dump(self, experiment: str) -> Iterator[TrialRecord]:

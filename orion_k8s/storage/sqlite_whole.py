@@ -50,6 +50,15 @@ class WholeVerbs(Storage):
         )
         return to_trial(experiment, rows[0]) if rows else None
 
+    def last_ended(self, experiment: str, status: Status) -> TrialRecord | None:
+        """Return the trial of that status that ended last; see the contract."""
+        rows = self._connection.rows(
+            f"""SELECT {TRIAL} FROM trials WHERE experiment = {KEY} AND status = ?
+            ORDER BY end_time DESC, number DESC LIMIT 1""",
+            (experiment, status.value),
+        )
+        return to_trial(experiment, rows[0]) if rows else None
+
     def dump(self, experiment: str) -> Iterator[TrialRecord]:
         """Yield every trial, tombstones too, ordered by number; see the contract."""
         after = -(2**63)

@@ -102,6 +102,19 @@ class WholeContract(Setting):
         assert storage.best(experiment) == self.get(storage, experiment, 1)
         assert storage.best("0" * 24) is None
 
+    def test_the_last_one_that_ended(self, storage: Storage) -> None:
+        record = record_of()
+        ends = (30.0, 50.0, 50.0, 10.0)
+        trials = [self._done(record.id, n, end_time=end) for n, end in enumerate(ends)]
+        trials.append(
+            self._done(record.id, 4, end_time=40.0, status=Status.BROKEN, objective=None)
+        )
+        storage.restore(record, trials)
+        for status, number in ((Status.COMPLETED, 2), (Status.BROKEN, 4)):
+            last = storage.last_ended(record.id, status)
+            assert last == self.get(storage, record.id, number)
+        assert storage.last_ended("0" * 24, Status.BROKEN) is None
+
     # --- dump ------------------------------------------------------------------------------------
 
     def test_a_dump_has_tombstones_too(self, storage: Storage, experiment: str) -> None:

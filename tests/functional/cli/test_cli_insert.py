@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -159,3 +160,35 @@ def test_the_newest_version_is_meant(history: Any, cli: Callable[..., Any]) -> N
     cli("insert", "-n", "exp", "-v", "1", "--x", "2")
     assert history.storage.trial(second.id, "-1").values == "[1.0]"
     assert history.storage.trial(first.id, "-1").values == "[2.0]"
+
+
+def test_values_of_every_kind_of_dimension(history: Any, cli: Callable[..., Any]) -> None:
+    history.experiment(
+        space={
+            "epochs": "fidelity(1, 16, base=2)",
+            "kernel": "choices([(1, 2), (3, 4)])",
+            "flag": "choices([True, False])",
+            "text": "choices(['a=b', '-x', '1'])",
+            "grid": "uniform(0, 1, shape=(2, 2))",
+            "names": "choices(['a', 'b'], shape=2)",
+        }
+    )
+    for words, expected in (
+        (
+            "--epochs 4 --kernel '(1, 2)' --flag false --text a=b --grid 0 0.1 0.2 0.3 --names a b",
+            [4, [1, 2], False, "a=b", [[0.0, 0.1], [0.2, 0.3]], ["a", "b"]],
+        ),
+        (
+            "'--kernel=[3, 4]' --flag=True --text=-x '--grid=[[0, 1], [1, 0]]' '--names=b a'",
+            [16, [3, 4], True, "-x", [[0.0, 1.0], [1.0, 0.0]], ["b", "a"]],
+        ),
+        (
+            "'--kernel=[3, 4]' --flag=0 --text 1 '--grid=1 1 1 1' '--names=b b'",
+            None,
+        ),
+    ):
+        said = cli("insert", "-n", "exp", "--json", *shlex.split(words))
+        if expected is None:
+            assert "True, False" in said.refused(2)  # 0 is not False
+        else:
+            assert list(said.json["params"].values()) == expected
