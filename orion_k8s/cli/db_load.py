@@ -19,7 +19,7 @@ from orion_k8s.cli.tables import plain, several
 from orion_k8s.errors import ConfigurationError, ExperimentExists, NotFound, OrionError, UsageError
 from orion_k8s.storage import Storage
 from orion_k8s.storage.portable import Dumped, DumpFile, copied
-from orion_k8s.trial import ExperimentRecord
+from orion_k8s.trial import ExperimentRecord, new_id
 
 STDIN = "-"
 RESOLVE = ("ignore", "overwrite", "bump")
@@ -67,7 +67,7 @@ def load(
     with _opened(file) as opened, given.storage(given.configuration()) as storage:
         dump = DumpFile(opened, "The file from standard input" if file == STDIN else file)
         chosen = _chosen(dump, given.options["experiment.name"], version)
-        steps, kept = _plan(storage, chosen, how, other_name)
+        steps, kept = _plan(storage, dump, chosen, how, other_name)
         for record in kept:
             typer.echo(f"{titled(record)} is there already and was left alone.")
         done: list[str] = []
@@ -126,7 +126,11 @@ def _chosen(dump: DumpFile, name: str | None, version: int | None) -> list[Dumpe
 
 
 def _plan(
-    storage: Storage, chosen: list[Dumped], how: str | None, other_name: str | None
+    storage: Storage,
+    dump: DumpFile,
+    chosen: list[Dumped],
+    how: str | None,
+    other_name: str | None,
 ) -> tuple[list[Step], list[ExperimentRecord]]:
     """Return what to do with each, and those that are left alone, before anything is changed.
 
@@ -158,14 +162,24 @@ def _plan(
             free = (n for n in range(last + 1, 2**62) if (record.name, n) not in taken)
             record, same = dataclasses.replace(record, version=next(free)), None
         taken.add((record.name, record.version))
-        holder = storage.experiment(record.id)
-        new_ids = holder is not None and (same is None or holder.id != same.id)
-        if same is not None:
-            # A worker that knows the old one must see that everything has changed.
-            later = max(same.generation, record.generation) + 2
-            record = dataclasses.replace(record, generation=later)
+        new_ids = _ids_are_taken(storage, dump, dumped, same)
+        if same is not None and record.id == same.id:
+            # A worker on the old one must find it gone, not claim trials of this one meanwhile.
+            record = dataclasses.replace(record, id=new_id())
         steps.append(Step(dumped, record, same, new_ids))
     return steps, kept
+
+
+def _ids_are_taken(
+    storage: Storage, dump: DumpFile, dumped: Dumped, replaced: ExperimentRecord | None
+) -> bool:
+    """Return whether the experiment, or a copy of it, is there, other than the replaced one."""
+    seed, without = dumped.record.seed, None if replaced is None else replaced.id
+    copies = [old for old in storage.experiments() if old.seed == seed and old.id != without]
+    if any(old.id == dumped.record.id for old in copies):
+        return True
+    first = next(dump.trials(dumped), None)
+    return first is not None and any(storage.trial(old.id, first.id) for old in copies)
 
 
 def _check_name(name: str) -> None:

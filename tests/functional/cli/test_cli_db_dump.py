@@ -163,8 +163,30 @@ def test_it_is_replaced(
     assert said.code == 0 and "loaded 4 trials" in said.out
     (after,) = any_history.storage.experiments()
     assert sorted(any_history.statuses(after)) == [0, 1, 2, 3]
-    # A mirror that knew the old one has to be rebuilt.
-    assert after.id == before.id and after.generation > before.generation
+    assert after.id != before.id  # a worker on the old one finds it gone
+    assert cli("db", "load", dumped, *words).code == 0  # and once more
+    assert cli("db", "load", dumped, "--as", "copy").code == 0
+    counts = [any_history.storage.counts(r.id) for r in any_history.storage.experiments()]
+    assert counts[0] == counts[1]
+
+
+def test_workers_of_a_replaced_experiment_end(
+    any_history: Any,
+    cli: Callable[..., Any],
+    worker: Callable[..., Any],
+    until: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    record = any_history.experiment(max_trials=100)
+    any_history.completed(record, 0, 1.0)
+    cli("db", "dump", tmp_path / "dump")
+    running = worker(any_history.url)
+    until(running.started)
+    said = cli("db", "load", tmp_path / "dump", "--overwrite")
+    assert said.code == 0 and "1 worker of the replaced experiment will end" in said.err
+    assert running.end() == "ExperimentRemoved"
+    (after,) = any_history.storage.experiments()
+    assert any_history.statuses(after) == {0: "completed"}
 
 
 def test_it_becomes_a_new_version(any_history: Any, cli: Callable[..., Any], dumped: Path) -> None:

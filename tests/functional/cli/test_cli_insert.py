@@ -175,7 +175,7 @@ def test_values_of_every_kind_of_dimension(history: Any, cli: Callable[..., Any]
     )
     for words, expected in (
         (
-            "--epochs 4 --kernel '(1, 2)' --flag false --text a=b --grid 0 0.1 0.2 0.3 --names a b",
+            "--epochs 4 --kernel '(1, 2)' --flag false --text a=b --grid 0 .1 .2 .3 --names a b",
             [4, [1, 2], False, "a=b", [[0.0, 0.1], [0.2, 0.3]], ["a", "b"]],
         ),
         (
