@@ -40,7 +40,7 @@ def info(
     with given.storage(configuration) as storage:
         record = fetch(storage, name, configuration.value("experiment.version"))
         if config:
-            from orion_k8s.cli.hunt import stored_layer
+            from orion_k8s.cli.job import stored_layer
 
             _print_levels(given.configuration(stored_layer(record)))
             return

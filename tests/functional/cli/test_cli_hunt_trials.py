@@ -218,6 +218,12 @@ def test_a_worker_with_a_limit_of_its_own_says_that_others_still_run(shell: Shel
     assert "one more worker" in done.stdout
 
 
+def test_the_limit_of_a_worker_is_that_of_all_its_slots(shell: Shell) -> None:
+    words = ("hunt", "-n", "e", "--worker-max-trials", "3", "--n-workers", "2")
+    shell.ok(*words, shell.program(), PRIOR)
+    assert [t.status for t in shell.trials()] == [Status.COMPLETED] * 3
+
+
 def test_an_idle_worker_ends_with_its_own_code(shell: Shell) -> None:
     go = shell.folder / "go"
     program = shell.program(f"while [ ! -e {go} ]; do sleep 0.05; done\n" + SLOW)
