@@ -1,0 +1,87 @@
+"""The conformance suite on the algorithms that come with orion-k8s, and on another's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orion_k8s.algorithm import Algorithm
+from orion_k8s.algorithm.gridsearch import GridSearch
+from orion_k8s.algorithm.random import Random
+from orion_k8s.algorithm.registry import create
+from orion_k8s.algorithm.sobol import Sobol
+from orion_k8s.space import Space
+from orion_k8s.testing.algorithm import AlgorithmContract
+
+
+class TestRandom(AlgorithmContract):
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return Random(space, seed)
+
+
+class TestSobol(AlgorithmContract):
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return Sobol(space, seed)
+
+
+class TestGridSearch(AlgorithmContract):
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return GridSearch(space, seed, n_values=40)
+
+
+THIRD_PARTY = '''
+import numpy as np
+
+from orion_k8s.algorithm import Algorithm, Suggestion
+from orion_k8s.trial import Status
+
+
+class Climber(Algorithm):
+    """A step away from the best trial; at first, and every third time, a jump."""
+
+    name = "climber"
+
+    def __init__(self, space, seed, step=0.1):
+        super().__init__(space, seed)
+        self.step = step
+
+    def suggest(self, number, attempt, history):
+        rng = np.random.default_rng([self.seed, number, attempt])
+        point = rng.random(self.space.width)
+        best = history.best()
+        if best is not None and number % 3 and attempt < 5:
+            point = np.clip(history.points[best[0]] + self.step * (point - 0.5), 0, 1)
+        return Suggestion(self.space.decode(point[None, :])[0])
+
+    @property
+    def configuration(self):
+        return {"step": self.step}
+'''
+
+
+class TestThirdParty(AlgorithmContract):
+    """A model of the history, written against the public base and found by its entry point."""
+
+    same_set = False
+    covers = False
+
+    @pytest.fixture(autouse=True)
+    def installed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        (tmp_path / "climber_package.py").write_text(THIRD_PARTY)
+        info = tmp_path / "climber_package-2.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: climber-package\nVersion: 2.0\n"
+        )
+        (info / "entry_points.txt").write_text(
+            "[orion_k8s.algorithm]\nclimber = climber_package:Climber\n"
+        )
+        monkeypatch.syspath_prepend(str(tmp_path))
+        yield
+        sys.modules.pop("climber_package", None)
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"climber": {"step": 0.2}}, space, seed)
