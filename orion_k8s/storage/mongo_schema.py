@@ -51,6 +51,12 @@ def version_of(connection: Connection) -> int | None:
         SchemaError: the collections are somebody else's.
         DamagedDatabase: the version is no number.
     """
+    # In this order: documents that are there are marked, even if somebody made them just now.
+    strange = None
+    for collection in (connection.experiments, connection.trials):
+        document = collection.find_one({})
+        if document is not None:
+            strange = strange or _foreign(connection, collection.name, document)
     found = connection.meta.find_one({"_id": "schema"})
     if found is not None:
         version = found.get("version")
@@ -59,10 +65,8 @@ def version_of(connection: Connection) -> int | None:
                 f"The document 'schema' of the collection meta in {connection.where} is damaged."
             )
         return version
-    for collection in (connection.experiments, connection.trials):
-        document = collection.find_one({})
-        if document is not None:
-            raise _foreign(connection, collection.name, document)
+    if strange is not None:
+        raise strange
     return None
 
 

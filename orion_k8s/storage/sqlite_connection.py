@@ -128,6 +128,7 @@ class Connection:
         """Close the connection. It is opened again when it is needed."""
         with self.lock:
             if self._open is not None:
+                self._last.detach()
                 self._open.close()
                 self._open = None
 
@@ -186,6 +187,8 @@ class Connection:
         except BaseException:
             made.close()
             raise
+        # Nobody need close what a program leaves open at its end, or forgets.
+        self._last = weakref.finalize(self, made.close)
         return made
 
     def _translated(self, error: sqlite3.Error) -> DatabaseError:
