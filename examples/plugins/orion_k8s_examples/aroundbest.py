@@ -31,3 +31,7 @@ class AroundTheBest(Algorithm):
             if dump_values(values) not in known:
                 break
         return Suggestion(values)
+
+    @property
+    def configuration(self):
+        return {"width": self.width}

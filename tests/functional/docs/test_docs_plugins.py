@@ -11,7 +11,10 @@ import pytest
 from docpages import ROOT, page
 from visitors import Visitor
 
+from orion_k8s.algorithm import Algorithm
+from orion_k8s.space import Space
 from orion_k8s.storage import Storage
+from orion_k8s.testing.algorithm import AlgorithmContract
 from orion_k8s.testing.executor import ConcurrentContract, ExecutorContract, Make
 from orion_k8s.testing.storage import StorageContract
 
@@ -27,6 +30,16 @@ PACKAGE = PLUGINS / "orion_k8s_examples"
 @pytest.fixture(autouse=True)
 def package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PLUGINS))
+
+
+class TestAroundTheBest(AlgorithmContract):
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        from orion_k8s_examples.aroundbest import AroundTheBest
+
+        made: Algorithm = AroundTheBest(space, seed)
+        return made
 
 
 class TestFutures(ExecutorContract, ConcurrentContract):
