@@ -225,7 +225,8 @@ class AskTell(ExperimentView):
             self._reservations.drop(lease)
             raise
         self._reservations.drop(lease)
-        self._note(trial, target)
+        if target is not Status.SUSPENDED:  # the next read tells who holds it
+            self._note(trial, target)
 
     def _note(self, trial: Trial, status: Status, objective: float | None = None) -> None:
         with self._lock:

@@ -36,7 +36,9 @@ class Stats:
     @property
     def duration(self) -> timedelta:
         """The time between the first start and the last end."""
-        return timedelta(seconds=self.duration_s)
+        if self.start_time is None or self.finish_time is None:
+            return timedelta(0)
+        return max(timedelta(0), self.finish_time - self.start_time)
 
     @classmethod
     def of(cls, history: History, records: Iterable[TrialRecord]) -> Stats:
