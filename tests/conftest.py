@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,14 @@ from pathlib import Path
 import pytest
 
 pytest.register_assert_rewrite("orion_k8s.testing.storage")
+
+# A shell that starts the suite in the background ignores these, and so would all that it starts.
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 # A server on MongoDB's own storage engine that pip can install. Pinned: it is a moving target.
 SERVER = "secantusdb==0.7.0b3"

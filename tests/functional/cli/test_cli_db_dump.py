@@ -252,9 +252,10 @@ def test_a_load_that_fails_halfway_tells_how_to_go_on(
     path = tmp_path / "new.db"
     with SQLite(path) as storage:
         storage.setup()
-        # Somebody's experiment there has a trial of b.
+        # Somebody's experiment there, no copy of b by its seed, has a trial of b.
         taken = next(iter(history.storage.dump(records["b"].id)))
-        storage.restore(dataclasses.replace(records["b"], id="0" * 24, name="z"), [taken])
+        other = dataclasses.replace(records["b"], id="0" * 24, name="z", seed=7)
+        storage.restore(other, [taken])
         said = cli("db", "load", tmp_path / "d", "--storage", path)
         sentence = said.refused_after_output(2)
         assert "experiment 'a' version 1" in sentence and "--resolve ignore" in sentence
