@@ -77,6 +77,7 @@ chaos: venv ## run the chaos tests in large: 1,000 trials, 200 faults; CHAOS_SEE
 	@CHAOS_SIZE=large $(PYTEST) tests/chaos
 
 bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
+	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),optuna]'
 	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
 
 mutations: venv ## take each rule of the protocol out of the code: the tests must notice (10 min)
