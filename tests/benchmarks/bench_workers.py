@@ -58,7 +58,7 @@ def _together(path: Path, function: Callable[..., float], trials: int) -> list[T
 
 
 def test_fairness(tmp_path: Path) -> None:
-    shares = Counter(trial.worker for trial in _together(tmp_path / "f.db", noop, 4_000))
+    shares = Counter(trial.worker for trial in _together(tmp_path / "f.db", noop, 12_000))
     counts = [*shares.values()] + [0] * (WORKERS - len(shares))
     say("8 workers, no-op objective: least/most trials", f"{min(counts) / max(counts):.2f}",
         "goal 0.7")  # fmt: skip
