@@ -10,7 +10,7 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 # `make lock UV_ARGS=--upgrade` takes newer versions.
 UV_ARGS ?=
-EXTRAS := test,dev,demo,dask
+EXTRAS := test,dev,demo,dask,k8s
 LOWEST_EXTRAS := test,demo
 
 SHELL := /bin/bash
