@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("orion_k8s.testing.storage")
+pytest.register_assert_rewrite("orion_k8s.testing")
 
 # A shell that starts the suite in the background ignores these, and so would all that it starts.
 for _number, _handler in (

@@ -128,7 +128,8 @@ def _trial(record: ExperimentRecord, trial: TrialRecord, log: Log) -> list[str]:
         wrong.append("completed, though its program fails")
     # Nothing is lost: a result that was there when an attempt was *released* should have counted.
     for number, entry in told.items():
-        if log.written.get((trial.id, number)) and not str(entry["reason"]).startswith(LOST):
+        # The third loss of a trial says more, and says why at its end.
+        if log.written.get((trial.id, number)) and LOST not in str(entry["reason"]):
             wrong.append(f"attempt {number} left a result, but ended {entry}")
     return [f"trial {trial.number}: {what} [{trial.tell()}]" for what in wrong]
 

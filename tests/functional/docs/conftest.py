@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 from visitors import Visitor
 
-pytest.register_assert_rewrite("orion_k8s.testing.algorithm", "orion_k8s.testing.executor")
-
 
 @pytest.fixture
 def visitor(tmp_path: Path) -> Visitor:
