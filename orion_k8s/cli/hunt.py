@@ -48,12 +48,12 @@ def hunt(
         if before is not None:
             configuration = given.configuration(stored_layer(before))
         if init_only:
-            check_executor(configuration)
-            record = open_job(storage, configuration, before, words or []).record
+            here = check_executor(configuration)
+            record = open_job(storage, configuration, before, words or [], here).record
             if not given.quiet:
                 print(f"Experiment '{record.name}' version {record.version} is ready.")
             return
         # First the executor: nothing is stored where it can't be had.
         with make_executor(configuration) as executor:
-            job = open_job(storage, configuration, before, words or [])
+            job = open_job(storage, configuration, before, words or [], executor.runs_here)
             work(storage, configuration, job, executor, given)

@@ -55,6 +55,7 @@ def open_job(
     configuration: Configuration,
     before: ExperimentRecord | None,
     words: Sequence[str],
+    here: bool = True,
 ) -> Job:
     """Find the experiment or make it, and bring it up to what was typed.
 
@@ -65,6 +66,7 @@ def open_job(
         configuration: with the stored experiment's layer.
         before: the stored experiment, if there is one.
         words: the command; empty to take the stored one.
+        here: whether programs run on this machine; else the program is not looked for.
 
     Raises:
         UsageError: the command, its space or the folder can't be used.
@@ -76,6 +78,7 @@ def open_job(
         told = Command.parse(
             [*words, *_appended(configuration, words)],
             configuration.value("worker.user_script_config"),
+            here,
         )
         cwd, space, metadata = os.getcwd(), dict(told.priors), _metadata(before, told)
     else:
@@ -85,7 +88,8 @@ def open_job(
         cwd = str(stored.get("cwd") or "")
         if not os.path.isdir(cwd):  # another machine
             cwd = os.getcwd()
-        told.check_program(cwd)
+        if here:
+            told.check_program(cwd)
         space, metadata = {**before.space, **_local_space(configuration)}, None
     folder = configuration.value("experiment.working_dir")
     if folder:

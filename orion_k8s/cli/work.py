@@ -21,14 +21,15 @@ from orion_k8s.storage import Storage
 from orion_k8s.worker.program import ProgramTask
 
 
-def check_executor(configuration: Configuration) -> None:
-    """Raise where a person chose an executor that there is not.
+def check_executor(configuration: Configuration) -> bool:
+    """Raise where a person chose an executor that there is not; return whether it runs here.
 
     Raises:
         ConfigurationError, MissingExtra: see `executor_class`.
     """
-    if configuration.given("worker.executor"):
-        executor_class(configuration.value("worker.executor"))
+    if not configuration.given("worker.executor"):
+        return True
+    return executor_class(configuration.value("worker.executor")).runs_here
 
 
 def make_executor(configuration: Configuration) -> Executor:

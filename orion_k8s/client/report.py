@@ -74,23 +74,33 @@ def interrupt_trial() -> NoReturn:
 
 
 def _write(path: str, data: list[dict[str, Any]]) -> None:
+    import errno
     import json
 
     text = json.dumps(data, default=_plain)
     # A reader sees the whole result or none, whenever the program is killed.
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_file(temporary, text)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         try:
             os.unlink(temporary)
         except OSError:
             pass
-        raise
+        # In a pod of Kubernetes the file is a mount, which nobody can replace, and its folder may
+        # be closed to this user.
+        fixed = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS)
+        if not isinstance(error, OSError) or error.errno not in fixed:
+            raise
+        _write_file(path, text)
+
+
+def _write_file(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _plain(value: Any) -> Any:

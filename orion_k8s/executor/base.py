@@ -114,6 +114,10 @@ class Executor(ABC):
     inline: ClassVar[bool] = False
     """Whether calls run in the thread that waits: then a signal's exception reaches them."""
 
+    runs_here: ClassVar[bool] = True
+    """Whether a person's program runs where the files of this machine are. Else the program is
+    not looked for here."""
+
     def __init__(self, n_workers: int = 1) -> None:
         self.n_workers = n_workers
 

@@ -68,4 +68,5 @@ def prepare_run(
         cwd=cwd or os.getcwd(),
         interrupt_code=interrupt_code,
         grace_s=grace_s,
+        config=command.copy_path(attempt_folder),
     )

@@ -93,8 +93,15 @@ class Command:
     priors: Mapping[str, str]
 
     @classmethod
-    def parse(cls, argv: Sequence[str], user_script_config: str = "config") -> Command:
+    def parse(
+        cls, argv: Sequence[str], user_script_config: str = "config", here: bool = True
+    ) -> Command:
         """Find the priors in a command and in the configuration file that it names.
+
+        Args:
+            argv: as it was typed.
+            user_script_config: name of the argument that holds the configuration file.
+            here: whether the program runs on this machine; else it is not looked for.
 
         Raises:
             UsageError: there is no prior, two have one name, or the program cannot be started.
@@ -110,7 +117,8 @@ class Command:
                 word.encode()
             except UnicodeEncodeError:
                 raise UsageError(f"The word {word!r} of the command is not UTF-8 text.") from None
-        check_program(argv)
+        if here:
+            check_program(argv)
         return cls._build(argv, user_script_config, None)
 
     @classmethod
@@ -166,9 +174,8 @@ class Command:
         """
         if missing := [name for name in self.priors if name not in params]:
             raise InvalidParams(f"The command needs a value for {', '.join(missing)}.")
-        copy = ""
+        copy = self.copy_path(trial_dir) or ""
         if self.config is not None:
-            copy = os.path.join(os.path.abspath(trial_dir), "config" + self.config.extension)
             os.makedirs(trial_dir, exist_ok=True)
             filled = self.config.fill(params).encode("utf-8", "surrogatepass")
             with open(copy, "wb") as file:
@@ -180,6 +187,12 @@ class Command:
             text = _TEMPLATE.sub(lambda found: str(variables[found[1]]), part.text)
             argv += Part(text, part.name, part.prior, part.is_config).words(values)
         return argv
+
+    def copy_path(self, trial_dir: str) -> str | None:
+        """Return the path of a trial's copy of the configuration file, if the command has one."""
+        if self.config is None:
+            return None
+        return os.path.join(os.path.abspath(trial_dir), "config" + self.config.extension)
 
     @classmethod
     def _build(

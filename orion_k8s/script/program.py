@@ -77,6 +77,7 @@ class ProgramRun:
         cwd: where the program runs; None for where the caller is.
         interrupt_code: the exit code that means "run me again".
         grace_s: seconds between SIGTERM and SIGKILL.
+        config: path of the filled copy of the program's configuration file, if it has one.
     """
 
     argv: Sequence[str]
@@ -85,6 +86,7 @@ class ProgramRun:
     cwd: str | None = None
     interrupt_code: int = INTERRUPT_CODE
     grace_s: float = GRACE_S
+    config: str | None = None
 
     def __post_init__(self) -> None:
         """Make what is not pickled."""
@@ -123,7 +125,7 @@ class ProgramRun:
             name = getattr(error, "filename", None) or self.argv[0]
             return ProgramResult("broken", reason=f"The program did not start: {cause}: {name!r}.")
         ended = self._attend(process)
-        return self._judge(process.returncode, ended)
+        return self.judge(process.returncode, ended)
 
     def cancel(self) -> None:
         """End the program: SIGTERM, and SIGKILL after the grace. For any thread or signal handler.
@@ -142,7 +144,7 @@ class ProgramRun:
 
         Completed with a valid result, else interrupted. Call it when the program is gone.
         """
-        return self._judge(None, ended=True)
+        return self.judge(None, ended=True)
 
     # --- start -----------------------------------------------------------------------------------
 
@@ -246,24 +248,30 @@ class ProgramRun:
 
     # --- judge -----------------------------------------------------------------------------------
 
-    def _judge(self, code: int | None, ended: bool) -> ProgramResult:
-        """Return how the attempt ended, from its exit code and its files."""
+    def judge(self, code: int | None, ended: bool, said: str = "stderr.txt") -> ProgramResult:
+        """Return how the attempt ended, from its exit code and its files.
+
+        Args:
+            code: -N where signal N killed the program; None where nobody knows.
+            ended: whether we ended it.
+            said: the file in the attempt's folder whose last lines tell why it is broken.
+        """
         if not ended and code == self.interrupt_code:
             return ProgramResult("interrupted", None, (), "The program asked for it.", code, True)
         if not ended and code != 0:
             assert code is not None
-            return self._broken(f"The program ended with {exit_text(code)}.", code)
+            return self._broken(f"The program ended with {exit_text(code)}.", code, said)
         try:
             objective, results = read_results(self.results_path)
         except InvalidResult as error:
             if ended:
                 return ProgramResult("interrupted", reason="It was ended.", exit_code=code)
-            return self._broken(str(error), code)
+            return self._broken(str(error), code, said)
         return ProgramResult("completed", objective, tuple(results), exit_code=code)
 
-    def _broken(self, what: str, code: int | None) -> ProgramResult:
-        said = tail_of(os.path.join(self.folder, "stderr.txt"))
-        return ProgramResult("broken", reason=f"{what}\n{said}".strip(), exit_code=code)
+    def _broken(self, what: str, code: int | None, said: str) -> ProgramResult:
+        lines = tail_of(os.path.join(self.folder, said))
+        return ProgramResult("broken", reason=f"{what}\n{lines}".strip(), exit_code=code)
 
 
 def _nothing() -> None:

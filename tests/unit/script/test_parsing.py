@@ -194,6 +194,11 @@ def test_programs_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Mon
         Command.parse(["./train.py", prior])
 
 
+def test_a_program_elsewhere_is_not_looked_for() -> None:
+    command = Command.parse(["/only/in/the/image", "-x~uniform(0, 1)"], here=False)
+    assert command.argv[0] == "/only/in/the/image"
+
+
 def test_words_that_are_not_text_are_refused() -> None:
     with pytest.raises(UsageError, match="UTF-8"):
         Command.parse(["true", "-x~uniform(0, 1)", b"\xff".decode("utf-8", "surrogateescape")])

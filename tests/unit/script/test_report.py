@@ -99,6 +99,37 @@ def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("error", ["EBUSY", "EACCES"])
+def test_a_file_that_cannot_be_replaced_is_written(error: str, tmp_path: Path) -> None:
+    """The termination message of a pod is a mount: a rename onto it is refused."""
+    path = tmp_path / "termination-log"
+    path.touch()
+    code = (
+        "import errno, os\n"
+        "def refuse(*_):\n"
+        f"    raise OSError(errno.{error}, 'no')\n"
+        "os.replace = refuse\n"
+        "from orion.client import *; report_objective(2)"
+    )
+    done = python(code, path=SHIM, ORION_RESULTS_PATH=str(path))
+    assert done.stderr == ""
+    assert read_results(str(path))[0] == 2
+    assert os.listdir(tmp_path) == ["termination-log"]
+
+
+def test_a_report_to_a_full_disk_fails(tmp_path: Path) -> None:
+    code = (
+        "import errno, os\n"
+        "def refuse(*_):\n"
+        "    raise OSError(errno.ENOSPC, 'full')\n"
+        "os.replace = refuse\n"
+        "from orion.client import *; report_objective(2)"
+    )
+    done = python(code, path=SHIM, ORION_RESULTS_PATH=str(tmp_path / "results.json"))
+    assert "full" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
 def test_numpy_values_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     code = (
