@@ -1,0 +1,42 @@
+# One image for workers, for Dask's scheduler and workers, and for setting up MongoDB.
+#
+#     make image                                   docker, podman or buildah, whichever there is
+#     docker buildx build --platform linux/amd64,linux/arm64 -t NAME .
+#
+# It runs as any user, with a read-only root, and needs no shell. A person's own image:
+#
+#     FROM orion-k8s
+#     USER 0
+#     RUN pip install scikit-learn
+#     USER 65532:65532
+#     COPY train.py /app/
+
+ARG PYTHON=docker.io/library/python:3.13-slim
+
+FROM ${PYTHON} AS build
+ARG EXTRAS=dask,k8s
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/orion-k8s
+WORKDIR /src
+# First what it needs, in a layer that a change of the code leaves alone.
+COPY pyproject.toml README.md LICENSE ./
+COPY requirements/ci.txt requirements/
+RUN mkdir orion_k8s && echo '__version__ = "0"' > orion_k8s/__init__.py && \
+    /opt/orion-k8s/bin/pip install --quiet -c requirements/ci.txt ".[${EXTRAS}]"
+COPY orion_k8s orion_k8s
+RUN /opt/orion-k8s/bin/pip install --quiet --no-deps --force-reinstall .
+
+FROM ${PYTHON}
+LABEL org.opencontainers.image.title="orion-k8s" \
+      org.opencontainers.image.description="Masterless hyperparameter optimisation: a worker" \
+      org.opencontainers.image.licenses="BSD-3-Clause"
+COPY --from=build /opt/orion-k8s /opt/orion-k8s
+# Nothing is written but below /tmp, which a pod with a read-only root mounts.
+ENV PATH=/opt/orion-k8s/bin:$PATH \
+    HOME=/tmp \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+# By number: Kubernetes refuses runAsNonRoot for a name.
+USER 65532:65532
+WORKDIR /tmp
+ENTRYPOINT ["orion-k8s"]
