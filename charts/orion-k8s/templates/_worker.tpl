@@ -1,0 +1,179 @@
+{{/* The pod of a worker: (list root component settings). */}}
+{{- define "orion-k8s.workerPod" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $w := index . 2 -}}
+{{- $image := include "orion-k8s.image" (list $root (merge (dict) $w.image $root.Values.image)) -}}
+{{- $pull := $w.image.pullPolicy | default $root.Values.image.pullPolicy -}}
+{{- $needsApi := include "orion-k8s.needsApi" $root -}}
+metadata:
+  labels:
+    {{- include "orion-k8s.podLabels" (list $root $component $w.podLabels) | nindent 4 }}
+  annotations:
+    checksum/config: {{ printf "%s%s" (include "orion-k8s.configuration" $root) (toJson $root.Values.experiment.files) | sha256sum }}
+    {{- with $w.podAnnotations }}
+    {{- tpl (toYaml .) $root | nindent 4 }}
+    {{- end }}
+spec:
+  {{- include "orion-k8s.pullSecrets" $root | nindent 2 }}
+  serviceAccountName: {{ include "orion-k8s.serviceAccount" $root }}
+  automountServiceAccountToken: {{ eq $needsApi "yes" }}
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ int64 $w.terminationGracePeriodSeconds }}
+  {{- if eq $w.kind "Job" }}
+  restartPolicy: Never
+  {{- end }}
+  securityContext:
+    {{- toYaml $w.podSecurityContext | nindent 4 }}
+  {{- include "orion-k8s.placement" (list $root $w) | nindent 2 }}
+  tolerations:
+    {{- range list "unreachable" "not-ready" }}
+    - key: node.kubernetes.io/{{ . }}
+      operator: Exists
+      effect: NoExecute
+      tolerationSeconds: {{ int64 $w.unreachableSeconds }}
+    {{- end }}
+    {{- with $w.tolerations }}
+    {{- tpl (toYaml .) $root | nindent 4 }}
+    {{- end }}
+  initContainers:
+    - name: await-database
+      image: {{ $image }}
+      imagePullPolicy: {{ $pull }}
+      command: [orion-k8s, k8s, await-database]
+      env:
+        {{- include "orion-k8s.databaseEnv" $root | nindent 8 }}
+        - name: ORION_LOG_FORMAT
+          value: {{ $root.Values.logs.format }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+        {{- include "orion-k8s.databaseMounts" $root | nindent 8 }}
+      resources:
+        {{- toYaml $w.resources | nindent 8 }}
+      securityContext:
+        {{- toYaml $w.securityContext | nindent 8 }}
+    {{- with $w.initContainers }}
+    {{- tpl (toYaml .) $root | nindent 4 }}
+    {{- end }}
+  containers:
+    - name: worker
+      image: {{ $image }}
+      imagePullPolicy: {{ $pull }}
+      command: [orion-k8s]
+      {{- /* A $(NAME) is the program's own, not the kubelet's. */}}
+      args:
+        - hunt
+        - --config=/etc/orion-k8s/experiment/experiment.yaml
+        {{- range $root.Values.experiment.command }}
+        - {{ toString . | replace "$(" "$$(" | quote }}
+        {{- end }}
+      env:
+        {{- include "orion-k8s.databaseEnv" $root | nindent 8 }}
+        - name: ORION_N_WORKERS
+          value: {{ int64 $w.slots | quote }}
+        - name: ORION_GRACE
+          value: {{ $w.grace | quote }}
+        - name: ORION_HEARTBEAT
+          value: {{ $w.heartbeat | quote }}
+        - name: ORION_MAX_LOST
+          value: {{ int64 $w.maxLost | quote }}
+        {{- if not (kindIs "invalid" $w.maxTrials) }}
+        - name: ORION_WORKER_MAX_TRIALS
+          value: {{ int64 $w.maxTrials | quote }}
+        {{- end }}
+        {{- if not (kindIs "invalid" $w.idleTimeout) }}
+        - name: ORION_IDLE_TIMEOUT
+          value: {{ $w.idleTimeout | quote }}
+        {{- end }}
+        - name: ORION_LOG_FORMAT
+          value: {{ $root.Values.logs.format }}
+        - name: ORION_HEARTBEAT_FILE
+          value: /run/orion-k8s/heartbeat
+        {{- if $root.Values.metrics.enabled }}
+        - name: ORION_METRICS_PORT
+          value: {{ int64 $root.Values.metrics.port | quote }}
+        {{- end }}
+        {{- if eq $w.kind "Deployment" }}
+        {{- /* A Deployment starts again whatever ends. */}}
+        - name: ORION_WAIT_WHEN_DONE
+          value: "true"
+        {{- end }}
+        - name: POD_NAME
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.name
+        - name: POD_NAMESPACE
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.namespace
+        - name: POD_UID
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.uid
+        {{- include "orion-k8s.executorEnv" (list $root $component $w $image) | nindent 8 }}
+        {{- with $w.extraEnv }}
+        {{- tpl (toYaml .) $root | nindent 8 }}
+        {{- end }}
+      {{- with $w.extraEnvFrom }}
+      envFrom:
+        {{- tpl (toYaml .) $root | nindent 8 }}
+      {{- end }}
+      {{- if $root.Values.metrics.enabled }}
+      ports:
+        - name: metrics
+          containerPort: {{ int64 $root.Values.metrics.port }}
+      {{- end }}
+      {{- /* By the worker's own heartbeat: while the database is away nothing is started anew. */}}
+      startupProbe:
+        exec:
+          command: [orion-k8s, k8s, probe, startup]
+        periodSeconds: 3
+        timeoutSeconds: 10
+        failureThreshold: 100
+      livenessProbe:
+        exec:
+          command: [orion-k8s, k8s, probe, live]
+        periodSeconds: 30
+        timeoutSeconds: 10
+        failureThreshold: 4
+      readinessProbe:
+        exec:
+          command: [orion-k8s, k8s, probe, ready]
+        periodSeconds: 30
+        timeoutSeconds: 10
+        failureThreshold: 2
+      resources:
+        {{- toYaml $w.resources | nindent 8 }}
+      securityContext:
+        {{- toYaml $w.securityContext | nindent 8 }}
+      volumeMounts:
+        - name: experiment
+          mountPath: /etc/orion-k8s/experiment
+          readOnly: true
+        - name: run
+          mountPath: /run/orion-k8s
+        {{- include "orion-k8s.programMounts" $root | nindent 8 }}
+        {{- include "orion-k8s.databaseMounts" $root | nindent 8 }}
+        {{- include "orion-k8s.daskTlsMounts" $root | nindent 8 }}
+        {{- with $w.extraVolumeMounts }}
+        {{- tpl (toYaml .) $root | nindent 8 }}
+        {{- end }}
+    {{- with $w.sidecars }}
+    {{- tpl (toYaml .) $root | nindent 4 }}
+    {{- end }}
+  volumes:
+    - name: experiment
+      configMap:
+        name: {{ include "orion-k8s.object" (list $root "experiment" 63) }}
+    - name: run
+      emptyDir:
+        medium: Memory
+        sizeLimit: 1Mi
+    {{- include "orion-k8s.programVolumes" $root | nindent 4 }}
+    {{- include "orion-k8s.databaseVolumes" $root | nindent 4 }}
+    {{- include "orion-k8s.daskTlsVolumes" $root | nindent 4 }}
+    {{- with $w.extraVolumes }}
+    {{- tpl (toYaml .) $root | nindent 4 }}
+    {{- end }}
+{{- end -}}
