@@ -17,25 +17,31 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The service that gives each member a name of its own. */}}
+{{- define "orion-k8s.memberService" -}}
+{{- include "orion-k8s.object" (list . "mongodb-members" 63) -}}
+{{- end -}}
+
 {{/* HOST:PORT of every member, with commas. */}}
 {{- define "orion-k8s.members" -}}
-{{- $name := include "orion-k8s.mongodb" . -}}
 {{- $hosts := list -}}
 {{- range $i := until (int .Values.mongodb.replicaSet.members) -}}
-{{- $hosts = append $hosts (printf "%s-%d.%s.%s.svc:27017" $name $i $name $.Release.Namespace) -}}
+{{- $hosts = append $hosts (printf "%s-%d.%s.%s.svc:27017" (include "orion-k8s.mongodb" $) $i (include "orion-k8s.memberService" $) $.Release.Namespace) -}}
 {{- end -}}
 {{- join "," $hosts -}}
 {{- end -}}
 
 {{/*
-The URI, without a password. One member is asked directly: its name need not be that in the replica set's
-configuration, as through a port-forward.
+The URI, without a password. One member is asked directly, by the service's address: that is there before
+the member is, and stays when its pod is replaced, while the lack of a name is remembered by DNS.
 */}}
 {{- define "orion-k8s.uri" -}}
 {{- if .Values.mongodb.enabled -}}
-{{- $set := printf "replicaSet=%s" .Values.mongodb.replicaSet.name -}}
-{{- $options := eq (int .Values.mongodb.replicaSet.members) 1 | ternary "directConnection=true" $set -}}
-mongodb://{{ include "orion-k8s.members" . }}/{{ .Values.mongodb.database }}?{{ $options }}
+{{- if eq (int .Values.mongodb.replicaSet.members) 1 -}}
+mongodb://{{ include "orion-k8s.mongodb" . }}.{{ .Release.Namespace }}.svc:27017/{{ .Values.mongodb.database }}?directConnection=true
+{{- else -}}
+mongodb://{{ include "orion-k8s.members" . }}/{{ .Values.mongodb.database }}?replicaSet={{ .Values.mongodb.replicaSet.name }}
+{{- end -}}
 {{- if .Values.mongodb.tls.enabled }}&tls=true&tlsCAFile=/etc/orion-k8s/ca/ca.crt{{ end }}
 {{- else -}}
 {{- $uri := .Values.externalMongodb.uri -}}

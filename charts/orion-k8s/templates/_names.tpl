@@ -77,12 +77,18 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* The labels of a component's pods: (list root component more). */}}
+{{/*
+The labels of a component's pods: (list root component more). Not the chart's version: a new one alone is no
+reason to start MongoDB anew.
+*/}}
 {{- define "orion-k8s.podLabels" -}}
 {{- $root := index . 0 -}}
-{{- include "orion-k8s.labels" (list $root (index . 1)) }}
-{{- with index . 2 }}
+{{- include "orion-k8s.selector" . }}
+app.kubernetes.io/part-of: orion-k8s
+{{- range list $root.Values.commonLabels (index . 2) }}
+{{- with . }}
 {{ tpl (toYaml .) $root }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -100,7 +106,7 @@ annotations:
 {{- with .Values.global.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ kindIs "map" . | ternary .name . }}
+  - {{ kindIs "map" . | ternary . (dict "name" .) | toJson }}
   {{- end }}
 {{- end }}
 {{- end -}}
