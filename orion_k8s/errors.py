@@ -47,6 +47,10 @@ class MissingExtra(UsageError):
     """An optional package is missing."""
 
 
+class AccessRefused(UsageError):
+    """The Kubernetes cluster does not allow what the executor needs."""
+
+
 class SpaceChanged(UsageError):
     """The search space differs from the one stored under this name and version."""
 

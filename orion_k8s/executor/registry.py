@@ -20,6 +20,7 @@ BUILT_IN = {
     "singleexecutor": "orion_k8s.executor.single:Single",
     "poolexecutor": "orion_k8s.executor.pool:Pool",
     "dask": "orion_k8s.executor.dask:Dask",
+    "kubernetes": "orion_k8s.executor.kubernetes:KubernetesJobs",
 }
 """Known without a look at the installed packages, which costs tens of milliseconds."""
 
