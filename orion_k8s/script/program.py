@@ -26,6 +26,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -116,6 +117,22 @@ class ProgramRun:
 
     def __call__(self) -> ProgramResult:
         """Run the program to its end."""
+        if threading.current_thread() is not threading.main_thread():
+            return self._run()
+        # Signal handlers run in the main thread, and may raise: that must not interrupt the start
+        # of the program, nor its end. So these have a thread of their own.
+        restore = self._on_sigterm()
+        try:
+            with ThreadPoolExecutor(1, "orion-program") as pool:
+                try:
+                    return pool.submit(self._run).result()
+                except BaseException:
+                    self.cancel()
+                    raise
+        finally:
+            restore()
+
+    def _run(self) -> ProgramResult:
         if self._cancelled:
             return ProgramResult("interrupted", reason="It was ended before it started.")
         try:
@@ -184,21 +201,13 @@ class ProgramRun:
     def _attend(self, process: subprocess.Popen[bytes]) -> bool:
         """Wait until the program is gone, and leave nothing of it; return whether we ended it."""
         group = process.pid
-        restore: Callable[[], None] = _nothing
         woken, wake = os.pipe()
         os.set_blocking(wake, False)
         try:
             guardian.add(group)
             self._wake = wake
-            restore = self._on_sigterm()
             return self._watch(process, woken)
-        except BaseException:
-            # An exception out of a signal handler: the program still gets its grace.
-            self._cancelled = True
-            self._watch(process, woken)
-            raise
         finally:
-            restore()
             with self._lock:
                 self._wake = None
             os.close(wake)
@@ -234,10 +243,7 @@ class ProgramRun:
         So a child of an executor that is told to end gives the program its grace. The worker's own
         process has a handler of its own, which stays.
         """
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-        ):
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             return _nothing
         signal.signal(signal.SIGTERM, lambda *_: self.cancel())
 
