@@ -18,9 +18,12 @@ class CancelContract(Setting):
     def test_cancel_while_it_runs(self, make: Make, tmp_path: Path) -> None:
         """It is ended, and the slots are free for others."""
         with make(2) as executor:
-            work: Any = Patient(str(tmp_path))
-            futures = [executor.submit(work) for _ in range(2)]
-            until(lambda: pids(tmp_path), "the call runs")
+            folders = [tmp_path / "one", tmp_path / "two"]
+            for folder in folders:
+                folder.mkdir()
+            works: list[Any] = [Patient(str(folder)) for folder in folders]
+            futures = [executor.submit(work) for work in works]
+            until(lambda: all(map(pids, folders)), "the calls run")
             for future in futures:
                 future.cancel()
             start = time.monotonic()
