@@ -19,6 +19,7 @@ _OURS = {
     "random": "orion_k8s.algorithm.random:Random",
     "gridsearch": "orion_k8s.algorithm.gridsearch:GridSearch",
     "sobol": "orion_k8s.algorithm.sobol:Sobol",
+    "tpe": "orion_k8s.algorithm.tpe:TPE",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 

@@ -42,6 +42,8 @@ class FixedSequence(Algorithm):
         self._drawn = 0
         self._batch = _FIRST_BATCH
         self._ended = False
+        self._looked_at: History | None = None
+        self._untried = 0
 
     @abstractmethod
     def draw(self, start: int, count: int) -> NDArray[np.float64]:
@@ -63,6 +65,17 @@ class FixedSequence(Algorithm):
         if free is not None:
             return Suggestion(self._points[free])
         return Finished(f"the search space is used up: all {len(self._points)} points were tried")
+
+    def untried(self, history: History) -> tuple[object, ...] | None:
+        """Return the first point of the sequence that nobody has tried; None where all were."""
+        known = history.known_values()
+        if history is not self._looked_at:  # else what was known is still known
+            self._looked_at, self._untried = history, 0
+        while self._reach(self._untried):
+            if dump_values(self._points[self._untried]) not in known:
+                return self._points[self._untried]
+            self._untried += 1
+        return None
 
     def _given_free(self, history: History) -> int | None:
         """Return the place of a point whose trial was removed, once the sequence is used up."""

@@ -85,3 +85,12 @@ class TestThirdParty(AlgorithmContract):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"climber": {"step": 0.2}}, space, seed)
+
+
+class TestTPE(AlgorithmContract):
+    """Its results are followed from the fifth trial on."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"tpe": {"n_initial_points": 4}}, space, seed)
