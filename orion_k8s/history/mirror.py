@@ -54,7 +54,8 @@ class History:
         self._number = np.zeros(_MIN_CAPACITY, dtype=np.int64)
         self._status = np.zeros(_MIN_CAPACITY, dtype=np.int8)
         self._objective = np.full(_MIN_CAPACITY, np.nan)
-        self._points = np.zeros((0, 0))
+        self._points = np.zeros((0, space.width))
+        self._decoded = 0
         self._counts = [0] * len(_STATUSES)
         self._removed_inserted = 0
         self._inserted_values: dict[int, str] = {}
@@ -260,7 +261,7 @@ class History:
 
         Each point is decoded from its text once, when it is first asked for.
         """
-        done, total = len(self._points), len(self._values)
+        done, total = self._decoded, len(self._values)
         if done < total:
             texts = self._values[done:]
             fresh = np.full((len(texts), self.space.width), np.nan)
@@ -268,8 +269,15 @@ class History:
             if present:
                 rows = json.loads("[" + ",".join(texts[i] for i in present) + "]")
                 fresh[present] = self.space.encode([self.space.load(row) for row in rows])
-            self._points = fresh if done == 0 else np.concatenate([self._points, fresh])
-        return self._points
+            if total > len(self._points):
+                # Doubled, so that one more row does not copy all that are there.
+                size = max(total, 2 * len(self._points), _MIN_CAPACITY)
+                grown = np.empty((size, self.space.width))
+                grown[:done] = self._points[:done]
+                self._points = grown
+            self._points[done:total] = fresh
+            self._decoded = total
+        return self._points[:total]
 
     def values(self, index: int) -> tuple[Any, ...]:
         """Return the point of the trial at `index` of the columns as plain values."""
