@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orion_k8s.config import Configuration
     from orion_k8s.storage import Storage
 
-STORAGE = ("storage.url",)
+STORAGE = ("storage.url", "storage.wait")
 """Every command that opens the history takes it."""
 
 EXPERIMENT = ("experiment.name", "experiment.version")
@@ -93,18 +93,11 @@ class Given:
                 command's own business.
 
         Raises:
-            DatabaseError: it can't be used.
+            DatabaseError: it can't be used, or stays away for longer than one is to wait.
         """
-        from orion_k8s.storage.url import open_storage
+        from orion_k8s.client.history import open_history
 
-        storage = open_storage(**configuration.storage())
-        if setup:
-            try:
-                storage.setup()
-            except BaseException:
-                storage.close()
-                raise
-        return storage
+        return open_history(configuration, setup)
 
 
 def command(
@@ -188,7 +181,9 @@ def _shared(config_flags: tuple[str, ...]) -> dict[str, tuple[Any, Any]]:
 
 def _option(option: Option) -> Any:
     """Return typer's option for one of the table. Its text is read by the configuration."""
-    metavar = _METAVARS.get(type(option.kind).__name__) or _PLACES.get(option.name, "NAME")
+    words: tuple[str, ...] = getattr(option.kind, "words", ())
+    metavar = "|".join(words) or _METAVARS.get(type(option.kind).__name__)
+    metavar = metavar or _PLACES.get(option.name, "NAME")
     said = "" if option.default in (None, "", {}, inf) else f" [default: {option.default}]"
     env = f" [{option.env[0]}]" if option.env else ""
     return typer.Option(None, *option.flags, metavar=metavar, help=f"{option.help}{said}{env}")

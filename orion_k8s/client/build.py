@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from orion_k8s.client.experiment import ExperimentClient
+from orion_k8s.client.history import open_history
 from orion_k8s.client.opening import ensure, fetch, find
 from orion_k8s.client.settings import Settings
 from orion_k8s.config import Configuration, resolve
@@ -170,15 +171,10 @@ def _storage_layer(storage: Storage | str | Mapping[str, Any] | None) -> dict[st
 def _open(
     storage: Storage | str | Mapping[str, Any] | None, configuration: Configuration
 ) -> Storage:
-    if isinstance(storage, Storage):
-        history = storage
-    else:
-        from orion_k8s.storage.url import open_storage
-
-        history = open_storage(**configuration.storage())
-    with _closed_if(history is not storage, history):
-        history.setup()
-    return history
+    if not isinstance(storage, Storage):
+        return open_history(configuration)
+    storage.setup()
+    return storage
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class Settings:
         max_broken: broken trials that end this worker; None for no limit of its own.
         idle_timeout_s: seconds without anything to run that end this worker; None for never.
         grace_s: seconds that a program gets between SIGTERM and SIGKILL.
+        stays: whether the worker waits where the experiment has ended.
     """
 
     heartbeat_s: float = 15.0
@@ -35,6 +36,7 @@ class Settings:
     max_broken: int | None = None
     idle_timeout_s: float | None = None
     grace_s: float = 10.0
+    stays: bool = False
 
     @classmethod
     def of(cls, configuration: Configuration) -> Settings:
@@ -50,6 +52,7 @@ class Settings:
             max_broken=worker["max_broken"],
             idle_timeout_s=worker["idle_timeout"],
             grace_s=worker["grace"],
+            stays=worker["at_end"] == "wait",
         )
 
     def limits(
@@ -77,4 +80,5 @@ class Settings:
             max_broken=self.max_broken if max_broken is None else max_broken,
             idle_timeout_s=self.idle_timeout_s if idle_timeout_s is None else idle_timeout_s,
             grace_s=self.grace_s,
+            stays=self.stays,
         )

@@ -99,6 +99,28 @@ class Text(Kind):
 
 
 @dataclass(frozen=True)
+class Choice(Kind):
+    """One of a few words.
+
+    Attributes:
+        words: those that there are.
+    """
+
+    words: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        """See `Kind.expected`."""
+        return " or ".join(self.words)
+
+    def check(self, value: Any) -> str:
+        """See `Kind.check`."""
+        if value not in self.words:
+            raise BadValue(self.expected)
+        return str(value)
+
+
+@dataclass(frozen=True)
 class Integer(Kind):
     """A whole number.
 

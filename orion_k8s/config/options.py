@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from orion_k8s.config.kinds import AlgorithmChoice, Integer, Kind, Seconds, Table, Text
+from orion_k8s.config.kinds import AlgorithmChoice, Choice, Integer, Kind, Seconds, Table, Text
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,16 @@ _TABLE = (
         None,
         "port of the database's server",
         env=("ORION_DB_PORT",),
+    ),
+    Option(
+        "storage",
+        "wait",
+        Seconds(zero=True, endless=True),
+        0.0,
+        "seconds to wait for a database that is away when a command starts; inf for as long as it"
+        " takes",
+        env=("ORION_DB_WAIT",),
+        flags=("--db-wait",),
     ),
     Option(
         "experiment",
@@ -216,6 +226,16 @@ _TABLE = (
         " workers that hold the last trials may die",
         env=("ORION_IDLE_TIMEOUT", "ORION_MAX_IDLE_TIME"),
         flags=("--idle-timeout",),
+    ),
+    Option(
+        "worker",
+        "at_end",
+        Choice(("exit", "wait")),
+        "exit",
+        "what this worker does when the experiment has ended: exit, or wait until its limits are"
+        " raised, as a worker does that something would start again",
+        env=("ORION_AT_END",),
+        flags=("--at-end",),
     ),
     Option(
         "worker",

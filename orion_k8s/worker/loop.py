@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import random
 import signal
 import socket
 import time
@@ -36,6 +38,10 @@ _COOL_S = (1.0, 60.0)
 _IDLE_S = 5.0
 """An idle worker looks at least so often: a hundred of them ask 25 times a second."""
 
+_REST_S = 60.0
+"""A worker that waits beyond the experiment's end looks at the trials at least so often. The
+experiment's record it knows from each heartbeat."""
+
 
 def worker_name() -> str:
     """Return a name that nobody else has: host, process, and a few random digits."""
@@ -52,12 +58,15 @@ class Limits:
         idle_timeout_s: seconds without anything to run that end this worker; None to wait for
             ever.
         grace_s: seconds that a program gets between SIGTERM and SIGKILL.
+        stays: whether the worker waits where the experiment has ended: somebody may raise its
+            limits.
     """
 
     max_trials: int | None = None
     max_broken: int | None = None
     idle_timeout_s: float | None = None
     grace_s: float = 10.0
+    stays: bool = False
 
 
 @dataclass
@@ -117,6 +126,11 @@ class Worker:
         heartbeat_s: seconds between heartbeats.
         max_lost: a trial lost so often becomes broken.
         patience: with outages; `stop` ends it.
+
+    Attributes:
+        report: what it did so far.
+        running: the trials that it runs now.
+        resting: how the experiment ended for whose continuation it waits; None while it works.
     """
 
     def __init__(
@@ -137,6 +151,7 @@ class Worker:
         self.limits = limits or Limits()
         self.report = Report()
         self.running: list[_Running] = []
+        self.resting: Idle | None = None
         self._patience = patience or Patience()
         self._stop = self._patience.stop
         self._signals = Signals(self._on_signal)
@@ -221,19 +236,22 @@ class Worker:
             if self._own_limit():
                 self._finish_running()
                 return
-            now = time.monotonic()
             if isinstance(found, Idle) and not self.running:
-                if found.final:
-                    self.report.idle = found
-                    return
+                now = time.monotonic()
                 idle_since = idle_since if idle_since is not None else now
-                timeout = self.limits.idle_timeout_s
-                if timeout is not None and now - idle_since >= timeout:
-                    self.report.idle = Idle.WAIT
+                if self._leaves(found, now - idle_since):
+                    self.report.idle = found
                     return
             else:
                 idle_since = None
             self._wait(found)
+
+    def _leaves(self, idle: Idle, idle_s: float) -> bool:
+        """Whether a worker that has had nothing to do for a while ends now."""
+        if idle.final and not (self.limits.stays and idle is not Idle.REMOVED):
+            return True
+        timeout = self.limits.idle_timeout_s
+        return timeout is not None and idle_s >= timeout
 
     def _fill_slots(self) -> Idle | None:
         """Start trials while slots are free; None if all are taken, else why no more started."""
@@ -244,6 +262,7 @@ class Worker:
             if isinstance(found, Idle):
                 return found
             self._quick.reset()
+            self.resting = None
             self._start(found)
         return None
 
@@ -286,10 +305,25 @@ class Worker:
             timeout = self._quick.next() if waiting else self.heart.heartbeat_s
             for future in self._ended(timeout):
                 self._finish(future)
+        elif found is not None and found.final:
+            self._rest(found)
         elif found is not None:
             self._stop.wait(self._quick.next())
         else:  # the executor has no slot now; it wakes us when it has one
             self.executor.async_get([], self._quick.next())
+
+    def _rest(self, idle: Idle) -> None:
+        """Wait until the experiment, which has ended, may go on: its record changed, or a while."""
+        if self.resting is not idle:
+            log.warning("the experiment has ended (%s): waiting for more to do", idle.value)
+            self.resting = idle
+            self._changed()
+        record = self.claimer.record
+        rest_s = min(_REST_S, self.limits.idle_timeout_s or math.inf)
+        until = time.monotonic() + random.uniform(0.5, 1.0) * rest_s
+        while self.claimer.record == record and time.monotonic() < until:
+            if self._stop.wait(min(1.0, self.heart.heartbeat_s)):
+                return
 
     def _ended(self, timeout: float | None) -> list[Future]:
         futures = [one.future for one in self.running]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hunting import Shell, ended
 
 from orion_k8s.storage.mongo import MongoDB
 from orion_k8s.trial import Status
+from tests.chaos.proxy import Proxy
 
 PRIOR = "-x~uniform(-5, 5)"
 
@@ -111,3 +114,35 @@ def test_four_workers_on_mongodb(shell: Shell, mongodb_uri: str, mongodb_name: s
     assert sorted((shell.folder / "log").read_text().split()) == sorted(t.id for t in trials)
     done = shell.ok("info", "-n", "e", env=env)
     assert "completed" in done.stdout and mongodb_name in done.stdout
+
+
+@pytest.mark.mongo
+def test_it_waits_for_a_database_that_is_away(
+    shell: Shell, mongodb_uri: str, mongodb_name: str
+) -> None:
+    port = urlsplit(mongodb_uri).port
+    assert port is not None
+    with closing(Proxy(port)) as proxy:
+        proxy.set("cut")
+        url = (
+            f"mongodb://127.0.0.1:{proxy.ports[0]}/{mongodb_name}"
+            "?directConnection=true&serverSelectionTimeoutMS=300"
+        )
+        words = ("hunt", "-n", "e", "--max-trials", "2", shell.program(), PRIOR)
+        with shell.start(*words, env={"ORION_DB_ADDRESS": url, "ORION_DB_WAIT": "inf"}) as hunt:
+            assert hunt.stderr is not None
+            assert "the database is away" in hunt.stderr.readline()
+            proxy.set("pass")
+            done = ended(hunt)
+    assert done.returncode == 0, done.stderr
+    assert "the database is there after" in done.stderr
+
+
+def test_it_waits_no_longer_than_it_may(shell: Shell) -> None:
+    url = "mongodb://127.0.0.1:1/orion?serverSelectionTimeoutMS=100"
+    words = ("hunt", "-n", "e", "--db-wait", "3", "--storage", url, shell.program(), PRIOR)
+    done = shell.run(*words)
+    assert done.returncode == 5
+    away, sentence = done.stderr.splitlines()
+    assert "the database is away" in away
+    assert "cannot be reached now" in sentence

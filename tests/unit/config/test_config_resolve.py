@@ -69,6 +69,7 @@ def test_the_defaults() -> None:
         "max_trials": None,
         "max_broken": None,
         "idle_timeout": math.inf,
+        "at_end": "exit",
         "interrupt_signal_code": 130,
         "user_script_config": "config",
         "grace": 10.0,

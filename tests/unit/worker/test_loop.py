@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,26 @@ def fails(x: float) -> float:
     raise ValueError("it does not work")
 
 
+@contextmanager
+def working(one: Worker) -> Iterator[threading.Event]:
+    """Let a worker work in a thread; raise what ended it, if anything but us did."""
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            one.run()
+        finally:
+            ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run)
+        try:
+            yield ended
+        finally:
+            one.stop()
+        future.result(DEADLINE_S)
+
+
 # --- how it ends ---------------------------------------------------------------------------------
 
 
@@ -103,6 +125,60 @@ def test_it_ends_with_exactly_n(storage: Storage) -> None:
     report = worker(storage, record, lambda x: x).run()
     assert (report.completed, report.idle) == (7, Idle.DONE)
     assert counts(storage, record) == {Status.COMPLETED: 7}
+
+
+def test_it_waits_beyond_the_end_and_goes_on_with_more(storage: Storage) -> None:
+    record = experiment(storage, max_trials=2)
+    one = worker(storage, record, lambda x: x, stays=True)
+    with working(one):
+        until(lambda: one.resting is Idle.DONE)
+        storage.update_experiment(record.id, {"max_trials": 5})
+        until(lambda: one.report.completed == 5)
+        until(lambda: one.resting is Idle.DONE)
+    assert one.report.idle is None
+    assert counts(storage, record) == {Status.COMPLETED: 5}
+
+
+def test_it_waits_beyond_a_broken_end(storage: Storage) -> None:
+    record = experiment(storage, max_trials=3, max_broken=2)
+    broken: list[float] = []
+
+    def breaks_twice(x: float) -> float:
+        if len(broken) < 2:
+            broken.append(x)
+            raise ValueError("it does not work yet")
+        return x
+
+    one = worker(storage, record, breaks_twice, stays=True)
+    with working(one):
+        until(lambda: one.resting is Idle.BROKEN)
+        storage.update_experiment(record.id, {"max_broken": 3})
+        until(lambda: one.report.completed == 3)
+
+
+def test_while_it_waits_the_trials_are_not_read(storage: Storage) -> None:
+    record = experiment(storage, max_trials=1)
+    one = worker(storage, record, lambda x: x, stays=True)
+    with working(one):
+        until(lambda: one.resting is Idle.DONE)
+        reads, beat = one.claimer.tally.reads, one.heart.last_beat
+        until(lambda: one.heart.last_beat > beat + 5 * HEARTBEAT_S)
+        assert one.claimer.tally.reads == reads
+
+
+def test_the_idle_timeout_ends_the_waiting_as_the_experiment_ended(storage: Storage) -> None:
+    record = experiment(storage, max_trials=1)
+    one = worker(storage, record, lambda x: x, stays=True, idle_timeout_s=0.3)
+    assert one.run().idle is Idle.DONE
+
+
+def test_it_does_not_wait_for_an_experiment_that_was_removed(storage: Storage) -> None:
+    record = experiment(storage, max_trials=1)
+    one = worker(storage, record, lambda x: x, stays=True)
+    with pytest.raises(ExperimentRemoved), working(one) as ended:
+        until(lambda: one.resting is Idle.DONE)
+        storage.remove_experiment(record.id)
+        until(ended.is_set)
 
 
 def test_slots_together_end_with_exactly_n(storage: Storage) -> None:
