@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 # `make lock UV_ARGS=--upgrade` takes newer versions.
 UV_ARGS ?=
 EXTRAS := test,dev,demo,dask,k8s
-LOWEST_EXTRAS := test,demo
+LOWEST_EXTRAS := test,demo,dask
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

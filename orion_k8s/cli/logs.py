@@ -5,7 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Handler = logging.StreamHandler[Any]
+else:  # it takes no argument before Python 3.11
+    Handler = logging.StreamHandler
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a shell reports of a program that this signal ended."""
@@ -16,7 +21,7 @@ def drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Stderr(logging.StreamHandler[Any]):
+class _Stderr(Handler):
     """Writes to what stderr is now: a live display puts itself in front of it for a while."""
 
     def __init__(self) -> None:

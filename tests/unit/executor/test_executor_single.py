@@ -87,16 +87,16 @@ def test_an_interrupt_at_any_line_leaves_an_ended_call_or_one_to_cancel() -> Non
 
 
 def test_a_cancellation_at_any_line_keeps_the_call_from_running_or_asks_it_to_end() -> None:
-    unasked: dict[int, bool] = {}
+    unasked: dict[Asked, bool] = {}
 
     def cancel(work: Asked, future: Future) -> None:
         over = work.ended
         future.cancel(5.0)
-        unasked[id(work)] = over
+        unasked[work] = over
 
     for line, work, future in at_each_line(cancel):
         assert future.done()
-        if work.ran and not unasked.get(id(work), True):
+        if work.ran and not unasked.get(work, True):
             assert work.cancelled.wait(DEADLINE_S), f"line {line}: it ran on unasked"
 
 
