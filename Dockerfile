@@ -31,9 +31,11 @@ LABEL org.opencontainers.image.title="orion-k8s" \
       org.opencontainers.image.description="Masterless hyperparameter optimisation: a worker" \
       org.opencontainers.image.licenses="BSD-3-Clause"
 COPY --from=build /opt/orion-k8s /opt/orion-k8s
-# Nothing is written but below /tmp, which a pod with a read-only root mounts.
+# Nothing is written but below /tmp, which a pod with a read-only root mounts. A user without a name may
+# run it, but some libraries ask for one.
 ENV PATH=/opt/orion-k8s/bin:$PATH \
     HOME=/tmp \
+    USER=orion \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 # By number: Kubernetes refuses runAsNonRoot for a name.

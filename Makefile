@@ -10,6 +10,9 @@ JOBS ?= 2
 PYTEST_ARGS ?=
 # `make lock UV_ARGS=--upgrade` takes newer versions.
 UV_ARGS ?=
+IMAGE ?= orion-k8s:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' orion_k8s/__init__.py)
+# More for the tool that builds it, such as --platform linux/arm64
+IMAGE_ARGS ?=
 EXTRAS := test,dev,demo,dask,k8s
 LOWEST_EXTRAS := test,demo,dask
 
@@ -42,7 +45,7 @@ PYTHON310 ?= python3.10 $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python)
 NO_PYTHON310 := No Python 3.10 was found to test the lowest versions with: install one or name it, \
 as in make test-lowest PYTHON310=/path/to/python3.10.
 
-.PHONY: help venv demo test test-fast test-lowest lint types bench chaos mutations lock clean
+.PHONY: help venv demo test chart-test image test-fast test-lowest lint types bench chaos mutations lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -82,6 +85,16 @@ bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their 
 
 mutations: venv ## take each rule of the protocol out of the code: the tests must notice (10 min)
 	@$(BIN)/python tests/mutations/run.py
+
+chart-test: venv ## test the chart and the manifests without a cluster, with both Helms
+	@$(PYTEST) -n $(JOBS) tests/chart
+
+image: ## build the image orion-k8s:VERSION with docker, podman or buildah; IMAGE=NAME:TAG names it
+	@for tool in docker podman buildah; do \
+	    if command -v $$tool >/dev/null; then \
+	        exec $$tool build -t "$(IMAGE)" $(IMAGE_ARGS) .; \
+	    fi; \
+	done; echo "An image is built by docker, podman or buildah: install one of them." >&2; exit 1
 
 lint: venv ## check style and formatting
 	@$(BIN)/ruff check .

@@ -68,6 +68,9 @@ at once. `helm lint` passes over them.
 {{- if lt (float64 $w.terminationGracePeriodSeconds) (addf $w.grace 20) -}}
 {{- $faults = append $faults (printf "%s.terminationGracePeriodSeconds is %v: a program has %v seconds of grace, and its worker needs 20 more to give the trial back." $where $w.terminationGracePeriodSeconds $w.grace) -}}
 {{- end -}}
+{{- if and (eq $.Values.executor.type "dask") (eq $.Values.executor.dask.mode "ephemeral") (not (kindIs "invalid" $w.slots)) -}}
+{{- $faults = append $faults (printf "%s.slots is there, but executor.dask.mode is ephemeral: the size of each worker's cluster is executor.dask.workers.replicas." $where) -}}
+{{- end -}}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $component) -}}
 {{- $faults = append $faults (printf "%s: a group is named by small letters, digits and dashes." $where) -}}
 {{- end -}}

@@ -5,7 +5,7 @@
 {{- if eq $dask.mode "external" -}}
 {{- tpl $dask.address . -}}
 {{- else -}}
-{{- ternary "tcp" "tls" (empty $dask.tls.secret) }}://{{ include "orion-k8s.dask" . }}-scheduler.{{ .Release.Namespace }}.svc:8786
+{{- ternary "tcp" "tls" (empty $dask.tls.secret) }}://{{ include "orion-k8s.dask" . }}-scheduler:8786
 {{- end -}}
 {{- end -}}
 
@@ -105,7 +105,7 @@ volumes:
   {{- include "orion-k8s.daskTlsVolumes" . | nindent 2 }}
 {{- end -}}
 
-{{/* The pod's spec of a Dask worker: (list root arguments). It runs programs: the same files and folders. */}}
+{{/* The pod's spec of a Dask worker: (list root address arguments). It runs programs: the same files and folders. */}}
 {{- define "orion-k8s.daskWorker" -}}
 {{- $root := index . 0 -}}
 {{- $w := $root.Values.worker -}}
@@ -136,14 +136,18 @@ containers:
     imagePullPolicy: {{ $w.image.pullPolicy | default $root.Values.image.pullPolicy }}
     command: [dask, worker]
     args:
-      {{- range index . 1 }}
-      - {{ . }}
+      {{- range index . 2 }}
+      - {{ quote . }}
       {{- end }}
       - --nworkers=1
       - --nthreads={{ int64 $root.Values.executor.dask.workers.threads }}
       - --local-directory=/tmp
       - --no-dashboard
     env:
+      {{- with index . 1 }}
+      - name: DASK_SCHEDULER_ADDRESS
+        value: {{ . }}
+      {{- end }}
       - name: DASK_TEMPORARY_DIRECTORY
         value: /tmp
       {{- if $root.Values.executor.dask.tls.secret }}
@@ -174,19 +178,21 @@ volumes:
   {{- end }}
 {{- end -}}
 
-{{/* The spec of a DaskCluster: (list root name). */}}
+{{/* The spec of a DaskCluster: (list root name). Without a name its maker and the operator know it. */}}
 {{- define "orion-k8s.daskCluster" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
 {{- $scheme := ternary "tcp" "tls" (empty $root.Values.executor.dask.tls.secret) -}}
-{{- $scheduler := printf "--scheduler=%s://%s-scheduler.%s.svc:8786" $scheme $name $root.Release.Namespace -}}
+{{- $address := $name | empty | ternary "" (printf "%s://%s-scheduler:8786" $scheme $name) -}}
 scheduler:
   spec:
     {{- include "orion-k8s.daskScheduler" $root | nindent 4 }}
   service:
     type: ClusterIP
     selector:
-      dask.org/cluster-name: {{ $name | quote }}
+      {{- with $name }}
+      dask.org/cluster-name: {{ . }}
+      {{- end }}
       dask.org/component: scheduler
     ports:
       - name: tcp-comm
@@ -200,5 +206,5 @@ scheduler:
 worker:
   replicas: {{ int64 $root.Values.executor.dask.workers.replicas }}
   spec:
-    {{- include "orion-k8s.daskWorker" (list $root (list "--name=$(DASK_WORKER_NAME)")) | nindent 4 }}
+    {{- include "orion-k8s.daskWorker" (list $root $address (list "--name=$(DASK_WORKER_NAME)")) | nindent 4 }}
 {{- end -}}

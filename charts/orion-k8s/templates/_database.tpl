@@ -22,11 +22,11 @@
 {{- include "orion-k8s.object" (list . "mongodb-members" 63) -}}
 {{- end -}}
 
-{{/* HOST:PORT of every member, with commas. */}}
+{{/* HOST:PORT of every member, with commas. Names without a namespace are found by the first query. */}}
 {{- define "orion-k8s.members" -}}
 {{- $hosts := list -}}
 {{- range $i := until (int .Values.mongodb.replicaSet.members) -}}
-{{- $hosts = append $hosts (printf "%s-%d.%s.%s.svc:27017" (include "orion-k8s.mongodb" $) $i (include "orion-k8s.memberService" $) $.Release.Namespace) -}}
+{{- $hosts = append $hosts (printf "%s-%d.%s:27017" (include "orion-k8s.mongodb" $) $i (include "orion-k8s.memberService" $)) -}}
 {{- end -}}
 {{- join "," $hosts -}}
 {{- end -}}
@@ -38,7 +38,7 @@ the member is, and stays when its pod is replaced, while the lack of a name is r
 {{- define "orion-k8s.uri" -}}
 {{- if .Values.mongodb.enabled -}}
 {{- if eq (int .Values.mongodb.replicaSet.members) 1 -}}
-mongodb://{{ include "orion-k8s.mongodb" . }}.{{ .Release.Namespace }}.svc:27017/{{ .Values.mongodb.database }}?directConnection=true
+mongodb://{{ include "orion-k8s.mongodb" . }}:27017/{{ .Values.mongodb.database }}?directConnection=true
 {{- else -}}
 mongodb://{{ include "orion-k8s.members" . }}/{{ .Values.mongodb.database }}?replicaSet={{ .Values.mongodb.replicaSet.name }}
 {{- end -}}

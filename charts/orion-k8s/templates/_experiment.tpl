@@ -51,7 +51,8 @@
 {{- $arguments = mustMergeOverwrite $arguments $executor.configuration -}}
 {{- with $arguments }}
 - name: ORION_EXECUTOR_CONFIGURATION
-  value: {{ toJson . | quote }}
+  {{- /* A $(NAME) in there is for another pod. */}}
+  value: {{ toJson . | replace "$(" "$$(" | quote }}
 {{- end }}
 {{- if and (eq $executor.type "dask") $executor.dask.tls.secret }}
 {{- include "orion-k8s.daskTlsEnv" $root }}

@@ -65,13 +65,15 @@ spec:
       args:
         - hunt
         - --config=/etc/orion-k8s/experiment/experiment.yaml
-        {{- range $root.Values.experiment.command }}
+        {{- range kindIs "slice" $root.Values.experiment.command | ternary $root.Values.experiment.command list }}
         - {{ toString . | replace "$(" "$$(" | quote }}
         {{- end }}
       env:
         {{- include "orion-k8s.databaseEnv" $root | nindent 8 }}
+        {{- if not (kindIs "invalid" $w.slots) }}
         - name: ORION_N_WORKERS
           value: {{ int64 $w.slots | quote }}
+        {{- end }}
         - name: ORION_GRACE
           value: {{ $w.grace | quote }}
         - name: ORION_HEARTBEAT
