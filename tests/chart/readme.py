@@ -2,8 +2,8 @@
 
 python tests/chart/readme.py
 
-A comment that begins with "# --" describes the key below it, as for helm-docs; lines of comment that follow
-go on with it.
+A comment that begins with "# --" describes the key below it, as for helm-docs; lines of comment
+that follow go on with it.
 """
 
 from __future__ import annotations
