@@ -20,12 +20,13 @@ BUILT_IN = {
     "singleexecutor": "orion_k8s.executor.single:Single",
     "poolexecutor": "orion_k8s.executor.pool:Pool",
     "dask": "orion_k8s.executor.dask:Dask",
+    "dask-kubernetes": "orion_k8s.executor.dask_kubernetes:DaskKubernetes",
     "kubernetes": "orion_k8s.executor.kubernetes:KubernetesJobs",
 }
 """Known without a look at the installed packages, which costs tens of milliseconds."""
 
 
-def create_executor(name: str, n_workers: int | None = None, **configuration: Any) -> Executor:
+def create_executor(name: str, /, n_workers: int | None = None, **configuration: Any) -> Executor:
     """Return a new executor.
 
     Args:

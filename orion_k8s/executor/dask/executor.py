@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from orion_k8s.errors import ConfigurationError, UsageError
 from orion_k8s.executor.base import Executor, Future, Outcome
 from orion_k8s.executor.child import Reply, pack
+from orion_k8s.executor.dask.arguments import check_priority, check_resources
 from orion_k8s.executor.dask.blame import Blame, identity, lost
 from orion_k8s.executor.dask.cancelling import Cancelling
 from orion_k8s.executor.dask.cluster import Cluster
@@ -39,6 +40,7 @@ class Dask(Executor):
         MissingExtra: the package distributed is not installed.
         ConfigurationError: an argument that does not exist, or a scheduler that cannot be reached,
             that does not trust our certificate, or that is of another version.
+        ExecutorUnavailable: the scheduler does not answer.
     """
 
     name: ClassVar[str] = "dask"
@@ -51,10 +53,22 @@ class Dask(Executor):
         priority: int = 0,
         **arguments: Any,
     ) -> None:
-        self._limit = n_workers
-        self._resources = dict(resources or {})
+        checked = check_resources(resources), check_priority(priority)
+        cluster = Cluster(client, n_workers, checked[0], arguments)
+        self._begin(cluster, n_workers, checked[1])
+
+    def _begin(self, cluster: Cluster, limit: int | None, priority: int) -> None:
+        """Take calls from now on. For an executor that makes its cluster otherwise, too.
+
+        Args:
+            cluster: where they run; it is closed with the executor.
+            limit: the most calls that run at once; None for as many as there is room for.
+            priority: of the calls.
+        """
+        self._error: ConfigurationError | None = None
+        self._limit = limit
         self._priority = priority
-        self._cluster = Cluster(client, n_workers, self._resources, arguments)
+        self._cluster = cluster
         self._blame = Blame()
         self._watch = Watch(
             self._cluster,
@@ -71,7 +85,6 @@ class Dask(Executor):
         self._unfinished: set[DaskFuture] = set()
         self._active = 0
         self._cancelling = Cancelling(self._finish)
-        self._error: ConfigurationError | None = None
         self._closed = False
         self._pid = os.getpid()
         self._watch.start()
@@ -79,7 +92,12 @@ class Dask(Executor):
     # --- the contract ----------------------------------------------------------------------------
 
     def slots(self) -> int:
-        """Return how many calls can run at once now: none while the scheduler is away."""
+        """Return how many calls can run at once now: none while the scheduler is away.
+
+        One where none ever will: then `submit` says why.
+        """
+        if self._error is not None:
+            return 1
         room = self._watch.room()
         if room is None:
             return 0
@@ -130,9 +148,13 @@ class Dask(Executor):
             for future in unfinished:
                 future.cancel()
         self._bell.wait(lambda: not self._unfinished and not self._active)
+        self._give_up()
         self._watch.close()
         if not closed:
             self._cluster.close()
+
+    def _give_up(self) -> None:
+        """Let a connection that is being made anew in another thread come to an end soon."""
 
     # --- into the cluster ------------------------------------------------------------------------
 
@@ -150,7 +172,11 @@ class Dask(Executor):
     async def _run(self, future: DaskFuture, client: Any) -> None:
         """Run a call in the cluster, and say how it ended. In Dask's event loop."""
         try:
-            result = await run_task(future, client, self._blame, self._priority, self._resources)
+            result = await run_task(
+                future, client, self._blame, self._priority, self._cluster.resources
+            )
+            if isinstance(result, Outcome) and isinstance(result.error, ConfigurationError):
+                self._fail(result.error)
             self._finish(future, result)
             await forget_task(future, client, result)
         finally:
