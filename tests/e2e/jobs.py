@@ -20,11 +20,12 @@ ROOT = Path(__file__).parents[2]
 ACCOUNT = "worker"
 
 
-def role_of_the_docs() -> Object:
-    """Return the Role that docs/executors.md shows."""
+def role_of_the_docs(name: str = "orion-k8s-jobs") -> Object:
+    """Return a Role that docs/executors.md shows."""
     text = (ROOT / "docs" / "executors.md").read_text()
     blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]
-    [role] = [yaml.safe_load(block) for block in blocks if "kind: Role" in block]
+    roles = [yaml.safe_load(block) for block in blocks if "kind: Role" in block]
+    [role] = [role for role in roles if role["metadata"]["name"] == name]
     assert isinstance(role, dict)
     return role
 
