@@ -320,7 +320,7 @@ def test_a_quota_is_waited_for(resource: str, hunter: Hunter, ledger: Ledger) ->
 
 def test_a_suspended_job_is_waited_for(hunter: Hunter, ledger: Ledger) -> None:
     """As Kueue does it: made suspended, and resumed by somebody else."""
-    words = hunter.words("report", "--max-trials", "1", queue="team-a", start_timeout=2)
+    words = hunter.words("report", "--max-trials", "1", queue="team-a", start_timeout=30)
     worker = hunter.start(*words, stderr=subprocess.STDOUT)
     job = until(hunter.jobs)[0]
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"

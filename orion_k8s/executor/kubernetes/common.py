@@ -44,7 +44,8 @@ class Common:
             ConfigurationError: it is too long, and none of the executor's Jobs has run so far.
             Lost: others have; it may be this one's node.
         """
-        late = self.start_timeout_s is not None and for_s >= self.start_timeout_s
+        limit_s = self.start_timeout_s
+        late = hold.clocked and limit_s is not None and for_s >= limit_s
         if (late or hold.final) and not self.proven:
             after = "" if hold.final else f" (for {for_s:.0f} s: start_timeout can be longer)"
             raise ConfigurationError(f"The trials cannot run on Kubernetes: {hold.text}{after}")
