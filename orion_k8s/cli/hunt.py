@@ -38,12 +38,13 @@ def hunt(
     """
     # Late: --help needs nothing of it.
     from orion_k8s.cli.job import open_job, stored_layer
-    from orion_k8s.cli.work import check_executor, make_executor, work
+    from orion_k8s.cli.work import check_executor, make_executor, start_monitor, work
     from orion_k8s.client.opening import find
 
     configuration = given.configuration()
     name = given.name(configuration)
-    with given.storage(configuration) as storage:
+    # First the monitor: it answers while one waits for the database.
+    with start_monitor(configuration) as monitor, given.storage(configuration) as storage:
         before = find(storage, name, configuration.value("experiment.version"))
         if before is not None:
             configuration = given.configuration(stored_layer(before))
@@ -56,4 +57,4 @@ def hunt(
         # First the executor: nothing is stored where it can't be had.
         with make_executor(configuration) as executor:
             job = open_job(storage, configuration, before, words or [], executor.runs_here)
-            work(storage, configuration, job, executor, given)
+            work(storage, configuration, job, executor, given, monitor)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from orion_k8s.cli.job import Job
 from orion_k8s.cli.options import Given
@@ -19,6 +21,9 @@ from orion_k8s.executor.threads import Threads
 from orion_k8s.executor.workers import count_workers
 from orion_k8s.storage import Storage
 from orion_k8s.worker.program import ProgramTask
+
+if TYPE_CHECKING:
+    from orion_k8s.monitoring import Monitor
 
 
 def check_executor(configuration: Configuration) -> bool:
@@ -48,10 +53,40 @@ def make_executor(configuration: Configuration) -> Executor:
     return create_executor(worker["executor"], n_workers, **arguments)
 
 
+@contextmanager
+def start_monitor(configuration: Configuration) -> Iterator[Monitor | None]:
+    """Serve health and metrics during a `with` block, where a port is configured.
+
+    Raises:
+        ConfigurationError, MissingExtra: see `Monitor`.
+    """
+    port = configuration.value("worker.metrics_port")
+    if port is None:
+        yield None
+        return
+    from orion_k8s.monitoring import Monitor
+
+    with Monitor(port) as monitor:
+        yield monitor
+
+
 def work(
-    storage: Storage, configuration: Configuration, job: Job, executor: Executor, given: Given
+    storage: Storage,
+    configuration: Configuration,
+    job: Job,
+    executor: Executor,
+    given: Given,
+    monitor: Monitor | None = None,
 ) -> None:
     """Run one worker, show how it goes, and say at its end what came out and what to type next.
+
+    Args:
+        storage: the shared history.
+        configuration: of the worker.
+        job: what it works on.
+        executor: where its programs run.
+        given: what was typed.
+        monitor: that tells others of the worker.
 
     Raises:
         OrionError, KeyboardInterrupt, SystemExit: see `Worker.run`.
@@ -77,6 +112,8 @@ def work(
                 def changed(worker: Any) -> None:
                     watch(worker)
                     summary.worker = worker
+                    if monitor is not None:
+                        monitor.worker = worker
 
                 # A worker is this process, whatever its slots: --worker-max-trials is for all.
                 client.run_worker(task, executor, settings.limits(slots=1), on_change=changed)

@@ -266,6 +266,15 @@ _TABLE = (
     ),
     Option(
         "worker",
+        "metrics_port",
+        Integer(0, 65535, optional=True),
+        None,
+        "port where this worker serves /livez, /readyz and /metrics; none without it",
+        env=("ORION_METRICS_PORT",),
+        flags=("--metrics-port",),
+    ),
+    Option(
+        "worker",
         "max_lost",
         Integer(1),
         3,

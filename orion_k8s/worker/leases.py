@@ -42,6 +42,11 @@ class Heart:
             gone.
         on_fatal: called from the heart's thread with an error that a person must act on.
         monotonic: seconds of a clock that never jumps.
+
+    Attributes:
+        last_beat: when the last beat went through, by that clock.
+        last_try: when the last beat was tried.
+        requeued: how many lost trials this heart found.
     """
 
     def __init__(
@@ -60,7 +65,8 @@ class Heart:
         self.heartbeat_s = heartbeat_s
         self.lease_s = MISSED * heartbeat_s
         self.max_lost = max_lost
-        self.last_beat = monotonic()
+        self.last_beat = self.last_try = monotonic()
+        self.requeued = 0
         self._on_void = on_void
         self._on_record = on_record
         self._on_fatal = on_fatal
@@ -96,6 +102,21 @@ class Heart:
         with self._lock:
             return list(self._leases.values())
 
+    # --- who watches it --------------------------------------------------------------------------
+
+    @property
+    def well(self) -> bool:
+        """Whether the database answered when it was last asked."""
+        return self._well_since is not None
+
+    def silence_s(self) -> float:
+        """Return the seconds since the last beat was tried, whether or not it went through."""
+        return self._monotonic() - self.last_try
+
+    def age_s(self) -> float:
+        """Return the seconds since the last beat went through: how old the leases are at most."""
+        return self._monotonic() - self.last_beat
+
     # --- the thread ------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -103,7 +124,7 @@ class Heart:
         if self._thread is None or not self._thread.is_alive():
             self._stop.clear()
             self._well_since, self._epoch = self._monotonic(), self.storage.epoch()
-            self.last_beat = self._well_since
+            self.last_beat = self.last_try = self._well_since
             self._thread = threading.Thread(target=self._run, name="orion-heartbeat", daemon=True)
             self._thread.start()
 
@@ -118,6 +139,7 @@ class Heart:
         # The first beat comes at a random moment: 500 workers started at once don't beat in step.
         wait = self._rng.uniform(0.1, 1.0) * self.heartbeat_s
         while not self._stop.wait(wait):
+            self.last_try = self._monotonic()
             try:
                 self.beat()
                 wait = self._next_s()
@@ -216,4 +238,5 @@ class Heart:
             return
         within_s = SLOW * self.heartbeat_s
         for number, status in self.storage.requeue_lost(self.experiment, self.max_lost, within_s):
+            self.requeued += 1
             log.warning("trial number %d: its lease ran out, it is %s now", number, status)

@@ -213,6 +213,7 @@ class Worker:
         with self._signals:
             self.heart.start()
             try:
+                self._changed()
                 self._work()
             except (Stopped, Interrupt):
                 pass
@@ -313,7 +314,7 @@ class Worker:
             self.executor.async_get([], self._quick.next())
 
     def _rest(self, idle: Idle) -> None:
-        """Wait until the experiment, which has ended, may go on: its record changed, or a while."""
+        """Wait until an experiment that has ended may go on: its record changed, or a while."""
         if self.resting is not idle:
             log.warning("the experiment has ended (%s): waiting for more to do", idle.value)
             self.resting = idle

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
+from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from hunting import Shell, ended, until
@@ -299,3 +302,27 @@ def test_help_of_hunt_and_of_all(shell: Shell) -> None:
         assert flag in out
     assert shell.ok("db").stdout == shell.ok("db", "--help").stdout
     assert shell.ok("--version").stdout.startswith("orion-k8s ")
+
+
+def test_a_worker_waits_at_the_end_and_tells_how_it_is(shell: Shell) -> None:
+    """As a Deployment runs it: more trials are asked for, and the same process goes on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = {"ORION_AT_END": "wait", "ORION_METRICS_PORT": str(port)}
+    words = ("--heartbeat", "0.5", "--max-trials", "2", shell.program(), PRIOR)
+    with shell.start("hunt", "-n", "e", *words, env=env) as hunt:
+
+        def completed() -> int:
+            with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                for line in answer.read().decode().splitlines():
+                    if line.startswith("orion_trials{") and 'status="completed"' in line:
+                        return int(float(line.split()[-1]))
+            return 0
+
+        until(lambda: completed() == 2)
+        shell.ok("hunt", "-n", "e", "--max-trials", "4", "--init-only")
+        until(lambda: completed() == 4)
+        hunt.terminate()
+        done = ended(hunt)
+    assert done.returncode == 143
+    assert "waiting for more to do" in done.stderr

@@ -73,6 +73,7 @@ def test_the_defaults() -> None:
         "interrupt_signal_code": 130,
         "user_script_config": "config",
         "grace": 10.0,
+        "metrics_port": None,
         "max_lost": 3,
     }
     experiment = config.section("experiment")
