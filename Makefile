@@ -45,7 +45,7 @@ PYTHON310 ?= python3.10 $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python)
 NO_PYTHON310 := No Python 3.10 was found to test the lowest versions with: install one or name it, \
 as in make test-lowest PYTHON310=/path/to/python3.10.
 
-.PHONY: help venv demo test chart-test image test-fast test-lowest lint types bench chaos mutations lock clean
+.PHONY: help venv demo test chart-test image e2e test-fast test-lowest lint types bench chaos mutations lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,7 +67,7 @@ $(VENV)/.installed: pyproject.toml requirements/ci.txt
 # The chaos tests measure time and kill processes: they run after the others, one by one.
 test: venv ## run the whole suite
 	@status=0; \
-	$(PYTEST) -n $(JOBS) --dist loadgroup --ignore=tests/chaos || status=$$?; \
+	$(PYTEST) -n $(JOBS) --dist loadgroup --ignore=tests/chaos --ignore=tests/e2e || status=$$?; \
 	if compgen -G 'tests/chaos/test_*.py' >/dev/null; then \
 	    $(PYTEST) tests/chaos || status=$$?; \
 	fi; \
@@ -78,6 +78,10 @@ test-fast: venv ## run the unit tests, stop at the first failure
 
 chaos: venv ## run the chaos tests in large: 1,000 trials, 200 faults; CHAOS_SEED=N repeats them
 	@CHAOS_SIZE=large $(PYTEST) tests/chaos
+
+e2e: venv ## run the tests on the cluster that KUBECONFIG names, as on kind; E2E=PATH for some of them
+	@test -n "$$KUBECONFIG" || { echo "Set KUBECONFIG to the kubeconfig of a cluster to test on." >&2; exit 1; }
+	@$(PYTEST) $(or $(E2E),tests/e2e)
 
 bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),optuna]'

@@ -6,11 +6,15 @@ import json
 import subprocess
 from collections import Counter
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from orion_k8s.errors import UsageError
+from orion_k8s.executor.registry import create_executor
 from orion_k8s.trial import Status
-from tests.e2e.jobs import Hunter, account, role_of_the_docs, template
+from tests.chaos.proxy import Proxy
+from tests.e2e.jobs import Hunter, account, kubeconfig, role_of_the_docs, template
 from tests.e2e.kubectl import apply, kubectl
 from tests.e2e.ledger import IMAGE, Ledger
 from tests.functional.cli.hunting import ended, until
@@ -90,17 +94,10 @@ def test_a_configuration_file_a_sidecar_and_a_wrapper(hunter: Hunter, namespace:
 def test_programs_that_fail(hunter: Hunter, ledger: Ledger) -> None:
     done = hunter.run(*hunter.words("fail", "--max-trials", "2", "--max-broken", "1"))
     assert done.returncode == 3
-    assert hunter.reasons()[0] == (
-        f"The program ended with exit code 1.\nx is {_x(hunter)}\nthis is why"
-    )
-
-
-def _x(hunter: Hunter) -> str:
-    return ledger_free(hunter.log_of(hunter.trials(status=Status.BROKEN)[0].id))
-
-
-def ledger_free(said: str) -> str:
-    return said.splitlines()[0].removeprefix("x is ")
+    said = hunter.log_of(hunter.trials(status=Status.BROKEN)[0].id)
+    # Both of its streams, in the order in which they came to Kubernetes.
+    assert "this is why" in said and "x is 0." in said
+    assert hunter.reasons()[0] == f"The program ended with exit code 1.\n{said.strip()}"
 
 
 def test_a_program_that_asks_to_run_again(hunter: Hunter, ledger: Ledger) -> None:
@@ -332,3 +329,61 @@ def test_a_suspended_job_is_waited_for(hunter: Hunter, ledger: Ledger) -> None:
     done = ended(worker)
     assert done.returncode == 0, done.stdout
     exactly(ledger, hunter, 1)
+
+
+def test_a_full_cluster_is_waited_for(hunter: Hunter, ledger: Ledger) -> None:
+    """A node that will do comes while the worker waits."""
+    key = f"orion-test-{hunter.namespace}"
+    words = hunter.words("report", "--max-trials", "2", node_selector={key: "yes"})
+    worker = hunter.start(*words, stderr=subprocess.STDOUT)
+    assert worker.stdout is not None
+    until(lambda: "a trial waits: no node can take it: 0/" in worker.stdout.readline())
+    node = kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
+    kubectl("label", "node", node, f"{key}=yes")
+    try:
+        done = ended(worker)
+    finally:
+        kubectl("label", "node", node, f"{key}-")
+    assert done.returncode == 0, done.stdout
+    exactly(ledger, hunter, 2)
+
+
+@pytest.mark.parametrize("fault", ["cut", "stall"])
+def test_an_api_server_that_is_away(fault: str, hunter: Hunter, ledger: Ledger) -> None:
+    """Programs go on and end meanwhile; nothing is lost, and nothing is judged wrongly."""
+    server = json.loads(kubectl("config", "view", "--minify", "-o", "json"))
+    address = urlsplit(server["clusters"][0]["cluster"]["server"])
+    assert address.hostname in ("127.0.0.1", "localhost") and address.port is not None
+    proxy = Proxy(address.port)
+    try:
+        through = f"https://{address.hostname}:{proxy.ports[0]}"
+        hunter.env["KUBECONFIG"] = str(
+            kubeconfig(hunter.folder / "through", hunter.namespace, through)
+        )
+        words = hunter.words("hold", "--max-trials", "4", "--n-workers", "2")
+        worker = hunter.start(*words, stderr=subprocess.STDOUT)
+        assert worker.stdout is not None
+        until(lambda: len(ledger.notes("start")) == 2)
+        proxy.set(fault)
+        ledger.set("go")
+        until(lambda: len(ledger.notes("end")) == 2)
+        if fault == "cut":
+            until(lambda: "API server" in (line := worker.stdout.readline()) and "away" in line)
+        proxy.set("pass")
+        done = ended(worker)
+    finally:
+        proxy.close()
+    assert done.returncode == 0, done.stdout
+    if fault == "cut":
+        assert done.stdout.count("API server is back") == 1
+        assert " is away " not in done.stdout
+    exactly(ledger, hunter, 4)
+    assert {note.attempt for note in ledger.notes()} == {1}
+
+
+def test_python_functions_are_refused(hunter: Hunter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", hunter.env["KUBECONFIG"])
+    with create_executor("kubernetes", image=IMAGE) as executor:
+        assert executor.slots() == 10
+        with pytest.raises(UsageError, match=r"runs programs .* not Python functions: take the"):
+            executor.submit(abs, -1)
