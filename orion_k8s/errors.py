@@ -133,6 +133,15 @@ class TrialInterrupted(OrionError):
     """The trial was interrupted and will be run again."""
 
 
+# --- the administrator of the cluster where trials run -------------------------------------------
+
+
+class ExecutorUnavailable(ConfigurationError):
+    """The cluster of the executor cannot be reached now; trying again may help."""
+
+    exit_code = 10
+
+
 # --- the database's administrator ----------------------------------------------------------------
 
 

@@ -30,11 +30,13 @@ class Reply(NamedTuple):
         value: the pickled value of a call that returned, else None.
         reason: why the call failed.
         error: the pickled exception, where it survives that.
+        unread: why the call itself could not be read here; then it did not run.
     """
 
     value: bytes | None
     reason: str = ""
     error: bytes | None = None
+    unread: str = ""
 
 
 def pack(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -70,7 +72,10 @@ def run_packed(
     try:
         if parent is not None:
             enter(parent)
-        function, args, kwargs = pickle.loads(call)
+        try:
+            function, args, kwargs = pickle.loads(call)
+        except BaseException as error:
+            return Reply(None, describe(error), _survivor(error), _one_line(error))
         if begin is not None:
             begin(function)
         with _sigterm_cancels(function):

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import inspect
-import os
-import ssl
-import sys
-import time
 import warnings
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
 import dask
-import distributed
-from dask.utils import parse_timedelta
-from distributed import Client, LocalCluster, Nanny, Worker
+from distributed import Client, Security
 from distributed.versions import VersionMismatchWarning
 
 from orion_k8s.errors import ConfigurationError
+from orion_k8s.executor.dask.arguments import timeout_of
+from orion_k8s.executor.dask.handshake import (
+    ask_versions,
+    check_address,
+    check_versions,
+    explain,
+    line,
+    read_file,
+)
+from orion_k8s.executor.dask.security import make_security
 
 AWAY = (
     OSError,
@@ -29,34 +31,6 @@ AWAY = (
     concurrent.futures.CancelledError,
 )
 """What a call to a scheduler raises that is away. CommClosedError is an OSError."""
-
-OURS = ("loop", "asynchronous", "set_as_default", "extensions", "self", "args", "kwargs")
-"""Arguments of Dask that make no sense in a configuration."""
-
-
-def has_address(arguments: Mapping[str, Any]) -> bool:
-    """Whether the arguments, or Dask's own configuration, say where the scheduler is."""
-    known = arguments.get("address") or arguments.get("scheduler_file")
-    return bool(known or dask.config.get("scheduler-address", None))
-
-
-def check_arguments(arguments: Mapping[str, Any]) -> None:
-    """Accept arguments that Dask knows.
-
-    Raises:
-        ConfigurationError: it does not.
-    """
-    kinds = [Client] if has_address(arguments) else [Client, LocalCluster, Nanny, Worker]
-    known = {name for kind in kinds for name in inspect.signature(kind).parameters}
-    allowed = sorted(known.difference(OURS, ("worker_kwargs", "worker_class")))
-    for name in arguments:
-        if name not in allowed:
-            close = get_close_matches(name, allowed, n=1)
-            hint = f": did you mean {close[0]!r}?" if close else "."
-            raise ConfigurationError(
-                f"dask.distributed.Client takes no argument {name!r}{hint} See "
-                "https://distributed.dask.org/en/stable/api.html#client for those it takes."
-            )
 
 
 def check_client(client: Any, arguments: Mapping[str, Any]) -> None:
@@ -75,126 +49,61 @@ def check_client(client: Any, arguments: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"The Dask client that was given has its arguments: leave out {', '.join(arguments)}."
         )
+    timeout_s = timeout_of({})
+    try:
+        versions = client.sync(client.scheduler.versions, callback_timeout=timeout_s)
+    except AWAY as error:
+        raise explain(client.scheduler.address, error) from error
+    check_versions(client.scheduler.address, versions)
 
 
 def open_client(arguments: Mapping[str, Any]) -> Client:
     """Return a client that is connected.
 
     Raises:
-        ConfigurationError: the scheduler cannot be reached, it or we are not trusted, or an
-            argument has a wrong value.
+        ConfigurationError: the scheduler cannot be reached, it or we are not trusted, it is of
+            another version, or an argument has a wrong value.
     """
-    what = arguments.get("address") or arguments.get("scheduler_file") or "of the configuration"
+    given = {**arguments, "security": make_security(arguments.get("security"))}
+    address = _known_address(given)
+    if address is not None:
+        # From here on it is an address, which no file can change any more.
+        given["address"] = address
+        given.pop("scheduler_file", None)
+    what = address or "of the configuration"
     try:
-        _await_file(arguments)
         with warnings.catch_warnings():
             # `check_versions` says it in one sentence.
             warnings.simplefilter("ignore", VersionMismatchWarning)
-            return Client(**arguments, set_as_default=False)
+            return Client(**given, set_as_default=False)
     except (OSError, asyncio.TimeoutError, ImportError) as error:
-        raise ConfigurationError(_unreachable(what, error)) from error
+        raise explain(what, error) from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigurationError(
-            f"Dask refuses its executor_configuration: {_line(error)}."
+            f"Dask refuses its executor_configuration: {line(error)}."
         ) from error
 
 
-def check_versions(client: Client) -> None:
-    """Accept a scheduler that speaks our protocol and our Python's pickles.
+def _known_address(given: Mapping[str, Any]) -> str | None:
+    """Return the address of a scheduler that answers, and is one that we can work with.
 
-    Raises:
-        ConfigurationError: it runs another version.
+    None where Dask knows more than we do: a cluster that it made here, a loader of certificates.
     """
-    theirs = client.sync(client.scheduler.versions)["packages"]
-    python = ".".join(str(theirs.get("python", "?")).split(".")[:2])
-    ours = ".".join(map(str, sys.version_info[:2]))
-    release = str(theirs.get("distributed"))
-    if python == ours and _month(release) == _month(distributed.__version__):
-        return
-    raise ConfigurationError(
-        f"The Dask scheduler {client.scheduler.address} runs distributed {release} on Python "
-        f"{python}, this worker distributed {distributed.__version__} on Python {ours}: install "
-        "the same on both sides."
-    )
-
-
-def start_local(
-    n_workers: int | None, resources: Mapping[str, float], arguments: dict[str, Any]
-) -> LocalCluster:
-    """Start a cluster on this machine.
-
-    Args:
-        n_workers: its threads, each in a process of its own where nothing else is said.
-        resources: of each of its Dask workers.
-        arguments: those of the cluster are taken out; those of a client stay.
-
-    Raises:
-        ConfigurationError: it cannot be started so.
-    """
-    client = set(inspect.signature(Client).parameters) - {"name"}
-    given = {name: arguments.pop(name) for name in list(arguments) if name not in client}
-    if "security" in arguments:
-        given["security"] = arguments["security"]
-    # A fixed port is taken by the next worker of this machine.
-    given.setdefault("dashboard_address", ":0")
-    if given.get("processes", True):
-        threads = given.setdefault("threads_per_worker", 1)
-        if n_workers is not None:
-            given["n_workers"] = -(-n_workers // int(threads))
-    elif n_workers is not None:
-        given |= {"n_workers": 1, "threads_per_worker": n_workers}
-    if resources:
-        given["resources"] = dict(resources)
-    try:
-        return LocalCluster(**given)
-    except (TypeError, ValueError, RuntimeError, OSError, ImportError) as error:
+    timeout_s = timeout_of(given)
+    address = given.get("address")
+    if not address and given.get("scheduler_file"):
+        address = read_file(given["scheduler_file"], timeout_s)
+    address = address or dask.config.get("scheduler-address", None)
+    security = given["security"]
+    loader = dask.config.get("distributed.client.security-loader", None)
+    if not isinstance(address, str) or address.startswith("inproc") or (loader and not security):
+        return address if isinstance(address, str) else None
+    if security is True:
         raise ConfigurationError(
-            f"Dask could not start a cluster on this machine: {_line(error)}."
-        ) from error
-
-
-def _month(version: str) -> list[str]:
-    """Return year and month of a version: releases of one month speak the same protocol."""
-    return version.split(".")[:2]
-
-
-def _await_file(arguments: Mapping[str, Any]) -> None:
-    """Wait for the scheduler's file: Dask's own client would do so for ever."""
-    path = arguments.get("scheduler_file")
-    if not path:
-        return
-    timeout = arguments.get("timeout") or dask.config.get("distributed.comm.timeouts.connect")
-    deadline = time.monotonic() + float(parse_timedelta(timeout, "s"))
-    while not os.path.exists(path):
-        if time.monotonic() >= deadline:
-            raise FileNotFoundError("the file does not exist")
-        time.sleep(0.05)
-
-
-def _unreachable(what: Any, error: BaseException) -> str:
-    """Return a sentence on why a connection to a scheduler failed."""
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLError):
-            why = getattr(cause, "verify_message", "") or cause.reason or str(cause)
-            return (
-                f"The Dask scheduler {what} and this worker do not trust each other's TLS "
-                f"certificates ({why}): check the certificates and `security` in "
-                "executor_configuration."
-            )
-    said = next((_line(cause) for cause in _causes(error) if str(cause)), type(error).__name__)
-    return (
-        f"The Dask scheduler {what} cannot be reached ({said}): start it, or correct the address "
-        "(tcp://… or tls://…) and `security` in executor_configuration."
-    )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        if isinstance(real := getattr(error, "real_error", None), BaseException):
-            yield real
-        error = error.__cause__ or error.__context__
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
+            "`security: true` makes certificates that only a cluster made here knows: name those "
+            f"of the Dask scheduler {address} (tls_ca_file, tls_client_cert, tls_client_key)."
+        )
+    security = security or Security()
+    check_address(address, security)
+    check_versions(address, ask_versions(address, security, timeout_s))
+    return address

@@ -9,10 +9,12 @@ from typing import Any
 
 from distributed import Event, KilledWorker
 
+from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor.base import Ending, Outcome
 from orion_k8s.executor.child import Reply
 from orion_k8s.executor.dask.blame import Blame, lost
-from orion_k8s.executor.dask.call import LEFT, Repeated, run_call
+from orion_k8s.executor.dask.bootstrap import PYTHON, Portable
+from orion_k8s.executor.dask.call import LEFT, Repeated
 from orion_k8s.executor.dask.connecting import AWAY
 from orion_k8s.executor.dask.future import DaskFuture
 from orion_k8s.executor.slots import CANCELLED
@@ -53,6 +55,15 @@ async def run_task(
     return result
 
 
+def unfit(worker: str, why: str) -> Outcome:
+    """Return the outcome of a call that a Dask worker can't run: that is no fault of its trial."""
+    error = ConfigurationError(
+        f"The Dask worker {worker} cannot run trials: {why}. Install on all Dask workers what is "
+        "installed here."
+    )
+    return Outcome(Ending.LOST, reason=str(error), error=error)
+
+
 async def forget_task(future: DaskFuture, client: Any, result: Outcome | Reply) -> None:
     """Let the scheduler forget what it noted of a call that has ended."""
     with suppress(Exception):  # it is of no use any more, the scheduler may be gone
@@ -71,9 +82,10 @@ async def _ask(
     try:
         data = await client.scatter(call, hash=False) if len(call) > BIG else call
         future.task = client.submit(
-            run_call,
+            Portable(),
             future.name,
             data,
+            PYTHON,
             key=future.name,
             pure=False,
             retries=0,
@@ -81,6 +93,8 @@ async def _ask(
             resources=resources or None,
         )
         result = await future.task
+        if isinstance(result, tuple) and not isinstance(result, Reply):
+            return unfit(*result)
         assert isinstance(result, Reply | Repeated)
         return result
     except KilledWorker as error:

@@ -52,6 +52,7 @@ class Watch:
         self._failed = failed
         self._room = cluster.count()
         self._away_since: float | None = None
+        self._refused = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="orion-dask", daemon=True)
 
@@ -84,7 +85,16 @@ class Watch:
 
     def _count(self) -> int | None:
         try:
-            return self._cluster.count() if self._cluster.connected() else None
+            if not self._cluster.connected():
+                return None
+            if self._away_since is not None:  # another scheduler may have taken its place
+                self._cluster.check()
+            return self._cluster.count()
+        except ConfigurationError as error:
+            if str(error) != self._refused:
+                log.warning("%s Until then its trials wait.", error)
+            self._refused = str(error)
+            return None
         except Exception as error:  # its client may close meanwhile
             log.debug("the Dask scheduler does not answer: %s", error)
             return None
@@ -102,12 +112,13 @@ class Watch:
         if self._away_since is not None:
             seconds = time.monotonic() - self._away_since
             log.warning("the Dask scheduler is back after %.0f s", seconds)
-            self._away_since = None
+            self._away_since, self._refused = None, ""
 
     def _reach(self) -> None:
         """Wait until Dask's client has reached the scheduler, or replace one that gave up."""
         wait_s = BACKOFF_S[0]
-        while self._cluster.client.status == "closed":
+        assert self._away_since is not None
+        while self._cluster.gave_up(time.monotonic() - self._away_since):
             try:
                 self._cluster.reopen()
                 self._reopened()
