@@ -1,10 +1,10 @@
 """A Parzen estimator over the unit cube: a mixture of product kernels and of the prior.
 
 Sources: J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for Hyper-Parameter
-Optimization", NIPS 2011, doi:10.5555/2986459.2986743 (truncated normal kernels as wide as the gap
-to a neighbour, the prior as one more kernel); S. Watanabe, 2023, arXiv:2304.11127 (product kernels
-of all kinds of dimension, the least width); D. W. Scott, "Multivariate Density Estimation", 1992,
-doi:10.1002/9780470316849 (the width of a smooth estimate).
+Optimization", NIPS 2011, doi:10.5555/2986459.2986743 (truncated normal kernels, the prior as one
+more kernel); S. Watanabe, 2023, arXiv:2304.11127 (product kernels of all kinds of dimension, the
+least width); D. W. Scott, "Multivariate Density Estimation", 1992, doi:10.1002/9780470316849 (the
+width of a kernel).
 """
 
 from __future__ import annotations
@@ -34,22 +34,15 @@ class Parzen:
         points: one a kernel, (n, width) float64 in [0, 1].
         weights: of the kernels, (n,) float64, all above 0.
         prior_weight: of the prior, above 0.
-        adaptive: whether a kernel is as wide as the gap to its point's neighbour, coordinate by
-            coordinate; the same width for all kernels if not.
     """
 
     def __init__(
-        self,
-        axes: Axes,
-        points: FloatArray,
-        weights: FloatArray,
-        prior_weight: float,
-        adaptive: bool,
+        self, axes: Axes, points: FloatArray, weights: FloatArray, prior_weight: float
     ) -> None:
         self._axes = axes
         self._weights = np.append(weights, prior_weight) / (weights.sum() + prior_weight)
         self._mu = points[:, axes.numeric]
-        self._sigma = gaps(self._mu) if adaptive else scott(self._mu, len(axes))
+        self._sigma = widths(self._mu, len(axes))
         self._below = ndtr(-self._mu / self._sigma)
         self._inside = ndtr((1.0 - self._mu) / self._sigma) - self._below
         self._tables = [
@@ -69,7 +62,7 @@ class Parzen:
         kernels = kernels[drawn]
         units = chance[:, axes.numeric]
         quantiles = self._below[kernels] + units[drawn] * self._inside[kernels]
-        normal = self._mu[kernels] + self._sigma[kernels] * ndtri(quantiles)
+        normal = self._mu[kernels] + self._sigma * ndtri(quantiles)
         units[drawn] = np.clip(normal, 0.0, 1.0)
         points = np.zeros((count, axes.width))
         points[:, list(axes.smooth)] = units[:, :smooth]
@@ -102,58 +95,37 @@ class Parzen:
         highest = logs.max(axis=1)
         return highest + np.log(np.exp(logs - highest[:, None]) @ self._weights)  # type: ignore[no-any-return]
 
-    def _log_normal(self, x: FloatArray) -> FloatArray:
+    def _log_normal(self, points: FloatArray) -> FloatArray:
         """Return the kernels' logarithms over the smooth coordinates, (m, n) float64."""
-        smooth = x.shape[1]
-        mu, sigma = self._mu[:, :smooth], self._sigma[:, :smooth]
-        half = 0.5 / sigma**2
-        constant = mu**2 * half + np.log(sigma * self._inside[:, :smooth]) + _LOG_ROOT_2_PI
-        # The square is multiplied out: two products of matrices instead of an (m, n, d) array.
-        square = x**2 @ half.T - 2.0 * x @ (mu * half).T
-        return -square - constant.sum(axis=1)  # type: ignore[no-any-return]
+        smooth = points.shape[1]
+        sigma = self._sigma[:smooth]
+        x, mu = points / sigma, self._mu[:, :smooth] / sigma
+        # The square is multiplied out: a product of matrices instead of an (m, n, d) array.
+        square = (x**2).sum(axis=1)[:, None] - 2.0 * x @ mu.T + (mu**2).sum(axis=1)
+        cut_off = np.log(sigma * self._inside[:, :smooth]).sum(axis=1)
+        return -0.5 * square - cut_off - smooth * _LOG_ROOT_2_PI  # type: ignore[no-any-return]
 
     def _log_mass(self, step: Levels, column: int, units: FloatArray) -> FloatArray:
         """Return the kernels' logarithms of the mass in the points' cells, (m, n) float64."""
         cells, place = np.unique(step.cells(units), return_inverse=True)
-        mu, sigma = self._mu[:, column], self._sigma[:, column]
+        mu, sigma = self._mu[:, column], self._sigma[column]
         low, high = step.edges[cells, None], step.edges[cells + 1, None]
         mass = (ndtr((high - mu) / sigma) - ndtr((low - mu) / sigma)) / self._inside[:, column]
         logs = np.log(np.maximum(mass, _LEAST_MASS) / step.weights[cells, None])
         return logs[place]  # type: ignore[no-any-return]
 
 
-def gaps(points: FloatArray) -> FloatArray:
-    """Return widths that follow the points: the wider gap to a neighbour, (n, d) float64.
+def widths(points: FloatArray, dimensions: int) -> FloatArray:
+    """Return the kernels' width in each coordinate by Scott's rule, (d,) float64.
 
-    The outermost points have one neighbour; a point alone has the sides of the cube.
+    None is narrower than the cube's side by the number of kernels: where the few good points
+    agree, that is what keeps them from agreeing for ever.
     """
-    n, d = points.shape
+    n = len(points)
     if not n:
-        return np.empty((0, d))
-    order = np.argsort(points, axis=0, kind="stable")
-    ends = np.empty((n + 2, d))
-    ends[0], ends[-1] = 0.0, 1.0
-    ends[1:-1] = np.take_along_axis(points, order, axis=0)
-    between = np.diff(ends, axis=0)
-    wider = np.maximum(between[:-1], between[1:])
-    if n > 1:
-        wider[0], wider[-1] = between[1], between[-2]
-    widths = np.empty((n, d))
-    np.put_along_axis(widths, order, wider, axis=0)
-    return np.clip(widths, _least(n), 1.0)
-
-
-def scott(points: FloatArray, dimensions: int) -> FloatArray:
-    """Return widths by Scott's rule, the same for all points, (n, d) float64."""
-    n, d = points.shape
-    if not n:
-        return np.empty((0, d))
-    width = points.std(axis=0) * n ** (-1.0 / (dimensions + 4))
-    return np.tile(np.clip(width, _least(n), 1.0), (n, 1))
-
-
-def _least(n: int) -> float:
-    return 1.0 / min(_FINEST, n + 2.0)
+        return np.ones(points.shape[1])
+    scott = points.std(axis=0) * n ** (-1.0 / (dimensions + 4))
+    return np.clip(scott, 1.0 / min(_FINEST, n + 2.0), 1.0)  # type: ignore[no-any-return]
 
 
 def likeness(kind: Levels, cells: IntArray, prior_weight: float) -> FloatArray:

@@ -145,10 +145,7 @@ class TPE(Algorithm):
         g, b = history.points[good], history.points[bad]
         weights_g, weights_b = self._weights(len(good)), self._weights(len(bad))
         models = [
-            (
-                Parzen(axes, g, weights_g, prior, adaptive=True),
-                Parzen(axes, b, weights_b, prior, adaptive=False),
-            )
+            (Parzen(axes, g, weights_g, prior), Parzen(axes, b, weights_b, prior))
             for axes in self._blocks
         ]
         for _ in range(1 + self._max_retry):
