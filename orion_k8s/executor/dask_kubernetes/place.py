@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 PORT = 8786
 
-GONE_S = 10.0
-"""How long the end of a cluster that was deleted is waited for."""
+AWAY_S = 10.0
+"""How long an API server that is away is waited for at the end."""
 
 
 class Place(ABC):
@@ -168,24 +168,18 @@ class Made(Place):
         """Delete the cluster."""
         asked, self._asked = self._asked, False
         try:
-            if asked and not self._delete():
-                log.warning(
-                    "the DaskCluster %s in the namespace %s was deleted, but is not gone after "
-                    "%.0f s: see whether the Dask operator runs",
-                    *(self._name, self.resources.namespace, GONE_S),
-                )
+            if asked:
+                self.resources.delete(self._name, self._uid, AWAY_S)
         except (Away, Refused) as error:
-            after = f"when it was idle for {self.idle_s:.0f} s" if self.idle_s else "never"
             log.warning(
-                "the DaskCluster %s in the namespace %s could not be deleted (%s): the Dask "
-                "operator does so %s; or take kubectl delete daskcluster %s",
-                *(self._name, self.resources.namespace, error, after, self._name),
+                "the DaskCluster %s in the namespace %s could not be deleted (%s): %s",
+                *(self._name, self.resources.namespace, error),
+                f"the Dask operator does so when it was idle for {self.idle_s:.0f} s"
+                if self.idle_s
+                else f"take kubectl delete daskcluster {self._name}",
             )
         finally:
             super().close()
-
-    def _delete(self) -> bool:
-        return self.resources.delete(self._name, self._uid, GONE_S)
 
     def _ensure(self) -> None:
         if self._uid is not None:
@@ -203,7 +197,7 @@ class Made(Place):
         made = cluster_object(self._wanted, self._name, self.resources.namespace, maker, self._own)
         # Before it is made: whatever interrupts us here, it is deleted.
         self._asked = self._wanted.name is None
-        found = self.resources.create(made)
+        found = self.resources.create(made, Patience(self._start_s, self._stop))
         self._asked, self._uid = True, found["metadata"]["uid"]
         self.idle_s = idle_s_of(found)
         if self._wanted.adapt is not None:

@@ -38,25 +38,29 @@ class Resources:
 
     # --- DaskClusters ----------------------------------------------------------------------------
 
-    def create(self, made: Object) -> Object:
-        """Make a DaskCluster and return it.
+    def create(self, made: Object, patience: Patience) -> Object:
+        """Make a DaskCluster and return it. An older one of its name that ends is waited for.
 
         Raises:
             ConfigurationError: there is one of this name, or it is refused.
         """
         name = made["metadata"]["name"]
-        try:
-            with self._asking("create", CLUSTERS, DASK):
-                return self.api.post(self._path(CLUSTERS, DASK), ("create", CLUSTERS), made)
-        except _Exists as error:
-            found = self.find(name)
-            if found is not None and maker_of(found) == maker_of(made):
-                return found  # the first try came through, its answer did not
-            raise ConfigurationError(
-                f"There is a DaskCluster {name!r} in the namespace {self.namespace!r} already: "
-                f"join it with cluster: {name}, or leave the name out, so that each worker makes "
-                "one of its own."
-            ) from error
+        while True:
+            try:
+                with self._asking("create", CLUSTERS, DASK):
+                    return self.api.post(self._path(CLUSTERS, DASK), ("create", CLUSTERS), made)
+            except _Exists as error:
+                found = self.find(name)
+                if found is not None and maker_of(found) == maker_of(made):
+                    return found  # the first try came through, its answer did not
+                if found is not None or patience.over():
+                    raise ConfigurationError(
+                        f"There is a DaskCluster {name!r} in the namespace {self.namespace!r} "
+                        f"already: join it with cluster: {name}, or leave the name out, so that "
+                        "each worker makes one of its own."
+                    ) from error
+            if patience.rest():
+                raise Stopped()
 
     def adapt(self, autoscaler: Object) -> None:
         """Let the operator scale a cluster.
@@ -92,17 +96,18 @@ class Resources:
         found = self.find(name)
         if found is not None:
             return found
-        with self._asking("list", CLUSTERS, DASK):
-            listed = self.api.get(self._path(CLUSTERS, DASK), ("list", CLUSTERS))["items"]
+        sentence = f"There is no DaskCluster {name!r} in the namespace {self.namespace!r}"
+        try:
+            with self._asking("list", CLUSTERS, DASK):
+                listed = self.api.get(self._path(CLUSTERS, DASK), ("list", CLUSTERS))["items"]
+        except AccessRefused as error:
+            raise ConfigurationError(f"{sentence}: correct cluster or namespace.") from error
         names = sorted(item["metadata"]["name"] for item in listed)
-        there = f" There are: {', '.join(names)}." if names else " There is none at all."
-        raise ConfigurationError(
-            f"There is no DaskCluster {name!r} in the namespace {self.namespace!r}"
-            f"{nearest(name, names)}{there}"
-        )
+        there = f"There are: {', '.join(names)}." if names else "There is none at all."
+        raise ConfigurationError(f"{sentence}{nearest(name, names)} {there}")
 
-    def delete(self, name: str, uid: str | None, wait_s: float) -> bool:
-        """Delete a DaskCluster; return whether it is gone.
+    def delete(self, name: str, uid: str | None, wait_s: float) -> None:
+        """Delete a DaskCluster. One that is gone is fine.
 
         Its pods go first (foreground), and without the operator: a DaskCluster carries a finalizer
         of the operator's, so where that is away the object stays, but its pods don't.
@@ -110,30 +115,28 @@ class Resources:
         Args:
             name: of the cluster.
             uid: of the cluster that is meant; None for whichever has the name.
-            wait_s: how long to wait for its end, and for an API server that is away.
+            wait_s: how long to wait for an API server that is away.
+
+        Raises:
+            Refused, Away: it may not be deleted; the API server does not answer.
         """
         options: Object = {"propagationPolicy": "Foreground"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
-        path, deadline = f"{self._path(CLUSTERS, DASK)}/{name}", time.monotonic() + wait_s
-        asked = False
+        deadline = time.monotonic() + wait_s
         while True:
             try:
-                if not asked:
-                    self.api.delete(path, ("delete", CLUSTERS), options)
-                    asked = True
-                found = self.api.get(path, ("get", CLUSTERS))
-                if uid is not None and found["metadata"]["uid"] != uid:
-                    return True
+                self.api.delete(
+                    f"{self._path(CLUSTERS, DASK)}/{name}", ("delete", CLUSTERS), options
+                )
+                return
             except Refused as error:
-                if error.status in (404, 409):  # gone, or another one has its name by now
-                    return True
+                if error.status == 409:  # another one has its name by now
+                    return
                 raise
             except Away:
                 if time.monotonic() >= deadline:
                     raise
-            if time.monotonic() >= deadline:
-                return False
             time.sleep(_POLL_S)
 
     # --- what the operator made of it ------------------------------------------------------------
@@ -221,6 +224,10 @@ class Resources:
         return ConfigurationError(
             f"Kubernetes refuses to {verb} {plural} in the namespace {self.namespace!r}: {message}"
         )
+
+
+class Stopped(ConfigurationError):
+    """The executor was closed while it waited for its Dask cluster."""
 
 
 class _Missing(Exception):

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from orion_k8s.errors import ConfigurationError
-from orion_k8s.executor.dask_kubernetes.resources import Patience, Resources
+from orion_k8s.executor.dask_kubernetes.resources import Patience, Resources, Stopped
 from orion_k8s.executor.kubernetes.starting import Hold, brief, hold_of
 
 Object = dict[str, Any]
@@ -16,10 +16,6 @@ OPERATOR_S = 30.0
 
 FAULT_S = 20.0
 """How long a fault that waiting hardly mends may stand: a registry may be away for a moment."""
-
-
-class Stopped(ConfigurationError):
-    """The executor was closed while it waited for the Dask scheduler."""
 
 
 def await_scheduler(resources: Resources, name: str, patience: Patience) -> Object:

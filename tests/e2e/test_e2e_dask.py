@@ -1,0 +1,346 @@
+"""The executor dask-kubernetes on a real cluster: N is exact, and nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dask_kubernetes.operator import make_cluster_spec
+
+from orion_k8s.errors import OrionError
+from orion_k8s.executor.registry import create_executor
+from orion_k8s.testing.executor.probes import until
+from tests.e2e.dask_clusters import (
+    IMAGE,
+    START_S,
+    Laptop,
+    clusters,
+    dask_pods,
+    exactly,
+    nothing_left,
+    operator,
+    python_of_the_image,
+    start_worker_pod,
+    started,
+    worker_pod,
+)
+from tests.e2e.jobs import account, kubeconfig
+from tests.e2e.kubectl import Object, apply, kubectl
+from tests.e2e.ledger import Ledger
+
+pytestmark = pytest.mark.usefixtures("dask_operator")
+
+
+@pytest.fixture(scope="session")
+def dask_operator(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with operator(tmp_path_factory.mktemp("operator")):
+        yield
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, namespace: str) -> Laptop:
+    return Laptop(tmp_path, namespace)
+
+
+@pytest.fixture
+def ledger(namespace: str) -> Ledger:
+    return Ledger(namespace)
+
+
+# --- from a laptop -------------------------------------------------------------------------------
+
+
+def test_two_workers_with_a_cluster_each(laptop: Laptop, ledger: Ledger) -> None:
+    workers = [laptop.work(12, n_workers=2) for _ in range(2)]
+    until(lambda: len(clusters(laptop.namespace)) == 2, "each makes its own", START_S)
+    for worker in workers:
+        laptop.ended(worker)
+    assert laptop.log.read_text() == "completed 12\n" * 2
+    exactly(12, ledger, laptop)
+    nothing_left(laptop.namespace)
+
+
+def test_the_operator_adds_workers_for_trials_that_wait(laptop: Laptop, ledger: Ledger) -> None:
+    worker = laptop.work(6, hold=True, adapt={"minimum": 0, "maximum": 3})
+    # None of them ends before three run at once: there must be three workers.
+    until(lambda: len(started(ledger)) == 3, "three trials run", START_S)
+    ledger.set("go")
+    laptop.ended(worker)
+    exactly(6, ledger, laptop)
+    nothing_left(laptop.namespace)
+
+
+def test_a_killed_worker_leaves_nothing(laptop: Laptop, ledger: Ledger) -> None:
+    """After the idle timeout; and another worker runs its trials again."""
+    worker = laptop.work(4, hold=True, n_workers=2, idle_timeout=10)
+    until(lambda: len(started(ledger)) == 2, "two trials run", START_S)
+    worker.kill()
+    worker.wait()
+    nothing_left(laptop.namespace)
+    ledger.set("go")
+    laptop.ended(laptop.work(4, n_workers=2))
+    exactly(4, ledger, laptop, again=2)
+    nothing_left(laptop.namespace)
+
+
+def test_a_worker_that_is_told_to_end_leaves_nothing(laptop: Laptop, ledger: Ledger) -> None:
+    worker = laptop.work(4, hold=True, n_workers=2, idle_timeout=0)
+    until(lambda: len(started(ledger)) == 2, "two trials run", START_S)
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(START_S) != 0
+    nothing_left(laptop.namespace)
+
+
+@pytest.mark.parametrize("what", ["pod", "cluster"])
+def test_the_scheduler_goes_away(what: str, laptop: Laptop, ledger: Ledger) -> None:
+    """Its pod comes back, or a whole cluster is made anew."""
+    worker = laptop.work(5, hold=True, n_workers=2)
+    until(lambda: len(started(ledger)) == 2, "two trials run", START_S)
+    if what == "pod":
+        [pod] = dask_pods(laptop.namespace, "scheduler")
+        kubectl(
+            *("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0"),
+            namespace=laptop.namespace,
+        )
+    else:
+        name = clusters(laptop.namespace)[0]["metadata"]["name"]
+        kubectl("delete", "daskcluster", name, namespace=laptop.namespace)
+    until(lambda: len(started(ledger)) == 4, "they run again", START_S)
+    ledger.set("go")
+    said = laptop.ended(worker)
+    assert "is away" in said and "is back after" in said
+    assert ("is no more" in said) == (what == "cluster")
+    exactly(5, ledger, laptop, again=2)
+    nothing_left(laptop.namespace)
+
+
+def test_a_dask_worker_goes_away(laptop: Laptop, ledger: Ledger) -> None:
+    worker = laptop.work(4, hold=True, n_workers=2)
+    until(lambda: len(started(ledger)) == 2, "two trials run", START_S)
+    pod = dask_pods(laptop.namespace, "worker")[0]["metadata"]["name"]
+    force = ("--force", "--grace-period=0")
+    kubectl("delete", "pod", pod, *force, namespace=laptop.namespace)
+    until(lambda: len(started(ledger)) == 3, "its trial runs again", START_S)
+    ledger.set("go")
+    laptop.ended(worker)
+    exactly(4, ledger, laptop, again=1)
+    nothing_left(laptop.namespace)
+
+
+def test_a_cluster_that_waits_is_not_idle(laptop: Laptop, ledger: Ledger) -> None:
+    """A worker without trials of its own keeps its cluster; the other one holds them all."""
+    holder = laptop.work(2, hold=True, n_workers=2, idle_timeout=10)
+    until(lambda: len(started(ledger)) == 2, "all trials run", START_S)
+    [first] = clusters(laptop.namespace)
+    waiter = laptop.work(2, hold=True, n_workers=1, idle_timeout=10)
+    until(lambda: len(dask_pods(laptop.namespace, "worker")) == 3, "it has a cluster", START_S)
+    [second] = [c for c in clusters(laptop.namespace) if c["metadata"] != first["metadata"]]
+    idle_since = f"{second['metadata']['name']}-scheduler"
+    # Three times as long as the operator would wait, by the clock of the API server.
+    kubectl(
+        *("exec", "ledger", "--", "python", "-c", "import time; time.sleep(30)"),
+        namespace=laptop.namespace,
+    )
+    assert len(clusters(laptop.namespace)) == 2, idle_since
+    ledger.set("go")
+    for worker in (holder, waiter):
+        laptop.ended(worker)
+    assert "is away" not in laptop.log.read_text()
+    exactly(2, ledger, laptop)
+    nothing_left(laptop.namespace)
+
+
+def dask_cluster(name: str, replicas: int = 2) -> Object:
+    """Return a DaskCluster as a person makes one."""
+    made: Object = make_cluster_spec(
+        name, IMAGE, replicas, worker_command=["dask", "worker", "--nthreads", "1"]
+    )
+    for part, command in (("scheduler", 1), ("worker", 4)):
+        container = made["spec"][part]["spec"]["containers"][0]
+        container["imagePullPolicy"] = "IfNotPresent"
+        container["command"] = container["args"][:command]
+        container["args"] = container["args"][command:]
+        if part == "scheduler":
+            container["command"] = ["dask", "scheduler"]
+    return made
+
+
+def test_a_joined_cluster_is_left_alone(laptop: Laptop, ledger: Ledger) -> None:
+    apply(dask_cluster("shared"), namespace=laptop.namespace)
+    # `get daskclusters` is all that is needed there, and `list pods`.
+    workers = [laptop.work(10, cluster="shared") for _ in range(2)]
+    for worker in workers:
+        laptop.ended(worker)
+    exactly(10, ledger, laptop)
+    [shared] = clusters(laptop.namespace)
+    assert shared["metadata"]["name"] == "shared"
+    assert "deletionTimestamp" not in shared["metadata"]
+    pods = dask_pods(laptop.namespace)
+    assert len(pods) == 3
+    assert all("deletionTimestamp" not in pod["metadata"] for pod in pods)
+
+
+def test_a_spec_of_ones_own(laptop: Laptop, ledger: Ledger) -> None:
+    whole = dask_cluster("x")
+    del whole["metadata"]
+    path = laptop.folder / "cluster.yaml"
+    path.write_text(yaml.safe_dump(whole))
+    laptop.ended(laptop.work(4, custom_cluster_spec=str(path), n_workers=1))
+    exactly(4, ledger, laptop)
+    nothing_left(laptop.namespace)
+
+
+# --- in a pod ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restricted(namespace: str) -> str:
+    """A namespace that lets in pods of the strictest standard only."""
+    kubectl("label", "ns", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    return namespace
+
+
+def test_a_worker_in_a_pod(ledger: Ledger, restricted: str) -> None:
+    """The Dask pods are let in where the worker's own was, and the cluster is the pod's."""
+    start_worker_pod(restricted, worker_pod(restricted, 6, hold=True, n_workers=2))
+    until(lambda: len(started(ledger)) == 2, "two trials run", START_S)
+    [owner] = clusters(restricted)[0]["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("Pod", "worker")
+    ledger.set("go")
+    phase = "--for=jsonpath={.status.phase}=Succeeded"
+    kubectl("wait", phase, "pod/worker", "--timeout=100s", namespace=restricted)
+    assert kubectl("logs", "worker", namespace=restricted) == "completed 6\n"
+    ends = [note.trial for note in ledger.notes("end")]
+    assert len(ends) == len(set(ends)) == len(started(ledger)) == 6
+    nothing_left(restricted)
+
+
+def test_a_cluster_goes_with_the_pod_of_its_worker(ledger: Ledger, restricted: str) -> None:
+    start_worker_pod(restricted, worker_pod(restricted, 6, hold=True, n_workers=2, idle_timeout=0))
+    until(lambda: len(started(ledger)) == 2, "two trials run", START_S)
+    force = ("--force", "--grace-period=0")
+    kubectl("delete", "pod", "worker", *force, namespace=restricted)
+    nothing_left(restricted)
+    assert ledger.notes("end") == []
+
+
+# --- what is wrong -------------------------------------------------------------------------------
+
+
+def refused(kind: str = "dask-kubernetes", **configuration: Any) -> str:
+    """Return why an executor can't be made: one sentence of a person's error, exit code 2."""
+    with pytest.raises(OrionError) as caught:
+        create_executor(kind, **configuration)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def mine(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The laptop's kubeconfig is this process's; its namespace."""
+    monkeypatch.setenv("KUBECONFIG", laptop.env["KUBECONFIG"])
+    return laptop.namespace
+
+
+def test_an_image_that_cannot_be_pulled(mine: str) -> None:
+    said = refused(image="no-such-image:1")
+    assert "does not start: its image 'no-such-image:1' cannot be pulled" in said
+    nothing_left(mine)
+
+
+def test_a_scheduler_that_crashes(mine: str) -> None:
+    """Its own last words are told."""
+    whole = dask_cluster("x")
+    del whole["metadata"]
+    container = whole["spec"]["scheduler"]["spec"]["containers"][0]
+    container |= {
+        "command": ["python", "-c", "import no_such_module"],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    said = refused(custom_cluster_spec=whole)
+    assert "it said: ModuleNotFoundError: No module named 'no_such_module'" in said
+    nothing_left(mine)
+
+
+def test_pods_that_the_namespace_forbids(mine: str) -> None:
+    kubectl("label", "ns", mine, "pod-security.kubernetes.io/enforce=restricted")
+    assert "violates PodSecurity" in refused(image=IMAGE)
+    nothing_left(mine)
+
+
+def test_a_cluster_that_no_node_has_room_for(mine: str) -> None:
+    """It may find room later: what is waited for is `start_timeout`."""
+    said = refused(image=IMAGE, resources={"cpu": 900}, start_timeout=5)
+    assert "no node can take it: 0/" in said and "start_timeout" in said
+    nothing_left(mine)
+
+
+def test_a_name_that_is_taken(mine: str) -> None:
+    apply(dask_cluster("taken", 0), namespace=mine)
+    said = refused(image=IMAGE, name="taken")
+    assert "There is a DaskCluster 'taken'" in said and "cluster: taken" in said
+    assert len(clusters(mine)) == 1
+
+
+def test_no_such_cluster_to_join(laptop: Laptop, mine: str) -> None:
+    apply(dask_cluster("team-shared", 0), namespace=mine)
+    said = refused(cluster="team-shard")
+    assert said.startswith(f"There is no DaskCluster 'team-shard' in the namespace {mine!r}")
+    rules = [
+        {"apiGroups": ["kubernetes.dask.org"], "resources": ["daskclusters"], "verbs": ["list"]}
+    ]
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "list"},
+        "rules": rules,
+    }
+    apply(role, namespace=mine)
+    kubectl(
+        *("create", "rolebinding", "list", "--role=list", f"--serviceaccount={mine}:worker"),
+        namespace=mine,
+    )
+    assert "did you mean 'team-shared'? There are: team-shared." in refused(cluster="team-shard")
+
+
+def test_rights_that_are_missing(laptop: Laptop, mine: str) -> None:
+    nothing: Object = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "orion-k8s-dask"},
+        "rules": [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+            {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]},
+        ],
+    }
+    account(mine, nothing)
+    said = refused(image=IMAGE, adapt={"maximum": 2})
+    for right in ("create", "get", "delete"):
+        assert f"{right} daskclusters.kubernetes.dask.org" in said
+    assert "create daskautoscalers.kubernetes.dask.org" in said
+    assert f"in the namespace {mine!r}" in said and "pods" not in said
+
+
+def test_no_such_namespace(cluster: str) -> None:
+    said = refused(image=IMAGE, namespace="no-such-namespace")
+    assert "There is no namespace 'no-such-namespace'" in said
+
+
+def test_an_api_server_that_does_not_answer(laptop: Laptop, tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "away", laptop.namespace, server="https://127.0.0.1:1")
+    said = refused(image=IMAGE, kubeconfig=str(path))
+    assert "The Kubernetes API server https://127.0.0.1:1 cannot be reached" in said
+
+
+def test_another_python(laptop: Laptop, mine: str) -> None:
+    """Only where the suite's Python is not the image's: no other is at hand."""
+    if python_of_the_image() == sys.executable:
+        pytest.skip("the suite runs on the image's own Python")
+    assert "on Python 3." in (said := refused(image=IMAGE)) and "this worker" in said
+    nothing_left(mine)
