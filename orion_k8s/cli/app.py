@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -45,6 +47,17 @@ DB_COMMANDS = {
     "release": Entry("orion_k8s.cli.db_release:release", "Give reserved trials back."),
     "dump": Entry("orion_k8s.cli.db_dump:dump", "Write experiments to a file."),
     "load": Entry("orion_k8s.cli.db_load:load", "Read experiments from a file."),
+}
+
+K8S_COMMANDS = {
+    "init-mongodb": Entry(
+        "orion_k8s.cli.k8s_init_mongodb:init_mongodb", "Set up the chart's MongoDB."
+    ),
+}
+
+GROUPS = {
+    "db": (DB_COMMANDS, "Look after the database."),
+    "k8s": (K8S_COMMANDS, "Run experiments on Kubernetes."),
 }
 
 
@@ -101,7 +114,8 @@ def build() -> Any:
         "Hyperparameter optimisation by identical workers that share one history.",
         epilog=EXIT_CODES,
     )
-    app.add_typer(_group(DB_COMMANDS, "Look after the database."), name="db")
+    for name, (commands, help) in GROUPS.items():
+        app.add_typer(_group(commands, help), name=name)
 
     @app.callback()
     def options(
@@ -126,8 +140,11 @@ _WrongUsage: Any = typer.BadParameter.__base__
 def run(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code. An error becomes one sentence on stderr."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words in ([], ["db"]):
+    if words == [] or (len(words) == 1 and words[0] in GROUPS):
         words.append("--help")
+    if os.getpid() == 1:
+        # The kernel spares the first process of a container a signal that it has no handler for.
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         code = build().main(words, prog_name="orion-k8s", standalone_mode=False)
         sys.stdout.flush()
@@ -150,6 +167,10 @@ def run(argv: Sequence[str] | None = None) -> int:
             " --debug shows where)"
         )
         return 1
+
+
+def _terminate(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
 
 
 def _say(sentence: str) -> None:

@@ -6,12 +6,15 @@ import logging
 import time
 
 from orion_k8s.config import Configuration
-from orion_k8s.errors import DatabaseUnavailable
+from orion_k8s.errors import AuthenticationFailed, DatabaseUnavailable
 from orion_k8s.storage import Storage
 from orion_k8s.storage.url import open_storage
 from orion_k8s.worker.patience import Backoff
 
 log = logging.getLogger(__name__)
+
+LOGIN_WAIT_S = 60.0
+"""A database that was just started may not have its users yet; a wrong password stays wrong."""
 
 
 def open_history(configuration: Configuration, setup: bool = True) -> Storage:
@@ -41,8 +44,11 @@ def _set_up(storage: Storage, wait_s: float) -> None:
     while True:
         try:
             storage.setup()
-        except DatabaseUnavailable as error:
-            left = began + wait_s - time.monotonic()
+        except (DatabaseUnavailable, AuthenticationFailed) as error:
+            longest_s = wait_s
+            if isinstance(error, AuthenticationFailed):
+                longest_s = min(wait_s, LOGIN_WAIT_S)
+            left = began + longest_s - time.monotonic()
             if left <= 0:
                 raise
             if backoff is None:

@@ -1,0 +1,1 @@
+"""What only makes sense in a cluster."""
