@@ -48,7 +48,7 @@ as in make test-lowest PYTHON310=/path/to/python3.10.
 .PHONY: help venv demo test chart-test image e2e test-fast test-lowest lint types bench chaos mutations lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 venv: $(VENV)/.installed ## make the environment $(VENV) from requirements/ci.txt
 

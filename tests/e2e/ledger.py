@@ -51,11 +51,16 @@ class Note:
 
 
 class Ledger:
-    """The server in one namespace."""
+    """The server in one namespace.
 
-    def __init__(self, namespace: str) -> None:
+    Args:
+        namespace: of the programs, too.
+        node: where it runs; None for any.
+    """
+
+    def __init__(self, namespace: str, node: str | None = None) -> None:
         self.namespace = namespace
-        apply(*objects(), namespace=namespace)
+        apply(*objects(node), namespace=namespace)
         kubectl(
             "wait", "--for=condition=Ready", "pod/ledger", "--timeout=60s", namespace=namespace
         )
@@ -78,8 +83,9 @@ class Ledger:
         return kubectl("logs", "ledger", namespace=self.namespace)
 
 
-def objects() -> list[dict[str, Any]]:
+def objects(node: str | None = None) -> list[dict[str, Any]]:
     """Return what the server is made of."""
+    where = {"kubernetes.io/hostname": node} if node is not None else {}
     probe = {"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 1}
     container = {
         "name": "ledger",
@@ -91,7 +97,11 @@ def objects() -> list[dict[str, Any]]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "ledger", "labels": {"app": "ledger"}},
-        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+        "spec": {
+            "containers": [container],
+            "terminationGracePeriodSeconds": 1,
+            "nodeSelector": where,
+        },
     }
     service = {
         "apiVersion": "v1",

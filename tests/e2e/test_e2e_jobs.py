@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -387,3 +388,34 @@ def test_python_functions_are_refused(hunter: Hunter, monkeypatch: pytest.Monkey
         assert executor.slots() == 10
         with pytest.raises(UsageError, match=r"runs programs .* not Python functions: take the"):
             executor.submit(abs, -1)
+
+
+def test_the_jobs_of_a_worker_in_a_pod_go_with_it(hunter: Hunter, ledger: Ledger) -> None:
+    """Nothing is left where the pod is killed, though nobody takes its trials over."""
+    words = hunter.words("hold", "--max-trials", "2", "--n-workers", "2")
+    words[words.index("--working-dir") + 1] = "/tmp/trials"
+    container = {
+        "name": "worker",
+        "image": os.environ.get("ORION_K8S_IMAGE", "orion-k8s:test"),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["orion-k8s", *words],
+        "env": [{"name": "ORION_DB_ADDRESS", "value": "/tmp/history.db"}],
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "worker"},
+        "spec": {
+            "serviceAccountName": "worker",
+            "restartPolicy": "Never",
+            "containers": [container],
+        },
+    }
+    apply(pod, namespace=hunter.namespace)
+    until(lambda: len(ledger.notes("start")) == 2)
+    for job in hunter.jobs():
+        [owner] = job["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("Pod", "worker")
+    force = ("--force", "--grace-period=0", "--wait=false")
+    kubectl("delete", "pod", "worker", *force, namespace=hunter.namespace)
+    until(lambda: hunter.jobs() == [] and hunter.pods() == [])
