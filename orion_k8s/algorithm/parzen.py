@@ -107,12 +107,15 @@ class Parzen:
 
     def _log_mass(self, step: Levels, column: int, units: FloatArray) -> FloatArray:
         """Return the kernels' logarithms of the mass in the points' cells, (m, n) float64."""
-        cells, place = np.unique(step.cells(units), return_inverse=True)
-        mu, sigma = self._mu[:, column], self._sigma[column]
-        low, high = step.edges[cells, None], step.edges[cells + 1, None]
-        mass = (ndtr((high - mu) / sigma) - ndtr((low - mu) / sigma)) / self._inside[:, column]
-        logs = np.log(np.maximum(mass, _LEAST_MASS) / step.weights[cells, None])
-        return logs[place]  # type: ignore[no-any-return]
+        cells, point = np.unique(step.cells(units), return_inverse=True)
+        # Kernels stand on few values, too: one row a value, not one a kernel.
+        centres, kernel = np.unique(self._mu[:, column], return_inverse=True)
+        sigma = self._sigma[column]
+        at = (step.edges[np.stack([cells, cells + 1])][..., None] - centres) / sigma
+        low, high = ndtr(at)
+        inside = ndtr((1.0 - centres) / sigma) - ndtr(-centres / sigma)
+        logs = np.log(np.maximum((high - low) / inside, _LEAST_MASS) / step.weights[cells, None])
+        return logs[point[:, None], kernel]  # type: ignore[no-any-return]
 
 
 def widths(points: FloatArray, dimensions: int) -> FloatArray:
