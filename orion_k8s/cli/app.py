@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -13,7 +14,8 @@ import typer
 from typer.core import TyperGroup
 
 from orion_k8s import __version__
-from orion_k8s.cli.logs import BROKEN_PIPE, drop_stdout
+from orion_k8s.cli import json_log
+from orion_k8s.cli.logs import BROKEN_PIPE, drop_stdout, set_up
 from orion_k8s.cli.texts import CONTEXT, DEBUG, EXIT_CODES, VERBOSE
 from orion_k8s.errors import OrionError
 
@@ -174,6 +176,10 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def _say(sentence: str) -> None:
+    if json_log.wanted():
+        set_up(quiet=True, verbose=0)
+        logging.getLogger("orion_k8s").error("%s", sentence)
+        return
     try:
         print(f"orion-k8s: {sentence}", file=sys.stderr)
     except OSError:  # nobody listens: the exit code tells

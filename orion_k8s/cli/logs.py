@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orion_k8s.cli import json_log
+
 if TYPE_CHECKING:
     Handler = logging.StreamHandler[Any]
 else:  # it takes no argument before Python 3.11
@@ -14,6 +16,12 @@ else:  # it takes no argument before Python 3.11
 
 BROKEN_PIPE = 141
 """128 + SIGPIPE: what a shell reports of a program that this signal ended."""
+
+
+SAID = logging.INFO + 5
+"""The level of what a command has to say anyway: written unless it is to be quiet."""
+
+logging.addLevelName(SAID, "INFO")
 
 
 def drop_stdout() -> None:
@@ -38,11 +46,12 @@ class _Stderr(Handler):
 
 def set_up(quiet: bool, verbose: int) -> None:
     """Log errors alone where it is to be quiet, else warnings, information (1) or all (2)."""
-    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[_Stderr()],
-    )
+    level = {0: SAID, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    handler = _Stderr()
+    if json_log.wanted():
+        handler.setFormatter(json_log.JsonFormatter())
+    else:
+        text = "%(asctime)s %(levelname)s %(message)s"
+        handler.setFormatter(logging.Formatter(text, "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("orion_k8s").setLevel(logging.ERROR if quiet else level)

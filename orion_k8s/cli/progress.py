@@ -13,9 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from orion_k8s.cli import json_log
+from orion_k8s.cli.logs import SAID
 from orion_k8s.errors import OrionError
 from orion_k8s.trial import Status
 from orion_k8s.worker import Worker
@@ -189,7 +191,11 @@ def _plain(title: str, observer: Observer, stop: threading.Event) -> None:
         news = snapshot.parts()[:3] if snapshot is not None else []
         if snapshot is not None and news != said:
             said, then = news, time.monotonic()
-            print(f"{title}: {', '.join(snapshot.parts())}", file=sys.stderr, flush=True)
+            line = f"{title}: {', '.join(snapshot.parts())}"
+            if json_log.wanted():
+                log.log(SAID, line, extra={"data": {"progress": asdict(snapshot)}})
+            else:
+                print(line, file=sys.stderr, flush=True)
 
 
 def _live(title: str, observer: Observer, stop: threading.Event) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from orion_k8s.cli.logs import drop_stdout
+from orion_k8s.cli import json_log
+from orion_k8s.cli.logs import SAID, drop_stdout
 from orion_k8s.cli.options import Given
 from orion_k8s.cli.progress import duration
 from orion_k8s.config import redact
 from orion_k8s.history import History
 from orion_k8s.trial import ExperimentRecord, Status
 from orion_k8s.worker import Idle, Worker
+
+log = logging.getLogger(__name__)
 
 
 class Summary:
@@ -42,10 +46,28 @@ class Summary:
         """
         if self.given.quiet or self.worker is None:
             return
+        if json_log.wanted():
+            self._log(self.worker, end)
+            return
         try:
             print("\n".join(self.lines(self.worker, end)), flush=True)
         except BrokenPipeError:  # the exit code must tell of the experiment, not of who listens
             drop_stdout()
+
+    def _log(self, worker: Worker, end: BaseException | None) -> None:
+        history = worker.claimer.history
+        data: dict[str, Any] = {"completed": worker.report.completed, "best": None}
+        best = history.best()
+        if best is not None:
+            index, objective = best
+            data["best"] = {
+                "trial": history.ids[index],
+                "number": int(history.numbers[index]),
+                "objective": objective,
+                "params": worker.claimer.space.params(history.values(index)),
+            }
+        text = self._standing(worker, worker.claimer.record or self.record, end)
+        log.log(SAID, text, extra={"data": data})
 
     def lines(self, worker: Worker, end: BaseException | None) -> Iterator[str]:
         """Yield the lines."""

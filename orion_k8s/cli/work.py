@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from orion_k8s.cli import json_log
 from orion_k8s.cli.job import Job
 from orion_k8s.cli.options import Given
 from orion_k8s.cli.progress import progress
@@ -105,6 +106,7 @@ def work(
         settings.grace_s,
     )
     summary = Summary(record, given)
+    json_log.context.update(experiment=record.name, version=record.version)
     with ExperimentClient(storage, record, settings) as client:
         try:
             with progress(f"{record.name} v{record.version}", given.quiet) as watch:
@@ -112,6 +114,7 @@ def work(
                 def changed(worker: Any) -> None:
                     watch(worker)
                     summary.worker = worker
+                    json_log.context["worker"] = worker.claimer.worker
                     if monitor is not None:
                         monitor.worker = worker
 

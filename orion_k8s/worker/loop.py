@@ -23,9 +23,10 @@ from orion_k8s.errors import (
 )
 from orion_k8s.executor import Executor, Future
 from orion_k8s.storage import Lease
-from orion_k8s.trial import Status, Trial, TrialRecord, new_id
+from orion_k8s.trial import Status, TrialRecord, new_id
 from orion_k8s.worker.claiming import Claimer, Idle
 from orion_k8s.worker.leases import Heart
+from orion_k8s.worker.limits import Hooks, Limits, Report
 from orion_k8s.worker.patience import Backoff, Patience, Stopped
 from orion_k8s.worker.signals import Interrupt, Signals
 from orion_k8s.worker.task import Task, Verdict
@@ -48,46 +49,6 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{new_id()[:6]}"
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one worker may do.
-
-    Attributes:
-        max_trials: trials that this worker completes at most; None for no limit.
-        max_broken: broken trials that end this worker; None for no limit of its own.
-        idle_timeout_s: seconds without anything to run that end this worker; None to wait for
-            ever.
-        grace_s: seconds that a program gets between SIGTERM and SIGKILL.
-        stays: whether the worker waits where the experiment has ended: somebody may raise its
-            limits.
-    """
-
-    max_trials: int | None = None
-    max_broken: int | None = None
-    idle_timeout_s: float | None = None
-    grace_s: float = 10.0
-    stays: bool = False
-
-
-@dataclass
-class Report:
-    """What a worker did.
-
-    Attributes:
-        idle: why it had nothing more to do; None where a limit of its own or a signal ended it.
-        reason: the same in words.
-        signal: the number of the signal that ended it, if one did.
-    """
-
-    completed: int = 0
-    broken: int = 0
-    interrupted: int = 0
-    idle: Idle | None = None
-    reason: str = ""
-    signal: int | None = None
-    busy_s: float = 0.0
-
-
 @dataclass
 class _Running:
     record: TrialRecord
@@ -96,22 +57,6 @@ class _Running:
     future: Future
     since: float
     void: bool = False
-
-
-@dataclass
-class Hooks:
-    """Who wants to know.
-
-    Attributes:
-        trial_of: makes the trial that people see from what the history holds.
-        on_error: called with (trial, error, how many this worker broke); a false value keeps this
-            failure from counting towards the worker's own max_broken.
-        on_change: called after every change, for the progress display.
-    """
-
-    trial_of: Callable[[TrialRecord], Trial]
-    on_error: Callable[[Trial, BaseException, int], Any] | None = None
-    on_change: Callable[[Worker], None] | None = None
 
 
 class Worker:
@@ -188,7 +133,9 @@ class Worker:
         for one in list(self.running):
             if one.lease == lease:
                 log.warning(
-                    "trial %s: its reservation is void, so its program is stopped", one.record.id
+                    "trial %s: its reservation is void, so its program is stopped",
+                    one.record.id,
+                    extra=_about(one.record),
                 )
                 one.void = True
                 one.future.cancel(self.limits.grace_s)
@@ -294,9 +241,12 @@ class Worker:
                     lambda: self._storage.release(lease, Status.INTERRUPTED, reason)
                 )
             except (OrionError, Stopped) as other:
-                log.warning("trial %s was not released: %s", record.id, other)
+                log.warning(
+                    "trial %s was not released: %s", record.id, other, extra=_about(record)
+                )
             raise
         self.running.append(_Running(record, lease, function, future, time.monotonic()))
+        log.info("trial %s begins", record.id, extra=_about(record))
         self._changed()
 
     def _wait(self, found: Idle | None) -> None:
@@ -360,7 +310,9 @@ class Worker:
             if left <= 0 and not ended:
                 for one in self.running:
                     log.error(
-                        "trial %s did not end in time: its lease has to run out", one.record.id
+                        "trial %s did not end in time: its lease has to run out",
+                        one.record.id,
+                        extra=_about(one.record),
                     )
                     self.heart.drop(one.lease)
                 self.running.clear()
@@ -375,15 +327,23 @@ class Worker:
         try:
             if one.void:
                 log.warning(
-                    "trial %s: its end is not written, it belongs to somebody else", one.record.id
+                    "trial %s: its end is not written, it belongs to somebody else",
+                    one.record.id,
+                    extra=_about(one.record),
                 )
                 return
             self._patience.call(lambda: self._write(one, verdict))
         except LeaseLost as error:
-            log.warning("trial %s: its result is refused: %s", one.record.id, error)
+            log.warning(
+                "trial %s: its result is refused: %s",
+                one.record.id,
+                error,
+                extra=_about(one.record),
+            )
             return
         finally:
             self.heart.drop(one.lease)
+        log.info("trial %s is %s", one.record.id, verdict.status.value, extra=_about(one.record))
         self._count(one, verdict)
         self._changed()
 
@@ -408,7 +368,9 @@ class Worker:
                 self.claimer.cool(number, seconds)
             return
         self.report.broken += 1
-        log.warning("trial %s is broken: %s", one.record.id, verdict.reason)
+        log.warning(
+            "trial %s is broken: %s", one.record.id, verdict.reason, extra=_about(one.record)
+        )
         counts: Any = True
         if self.hooks.on_error is not None:
             error = verdict.error or RuntimeError(verdict.reason)
@@ -448,3 +410,13 @@ class Worker:
         if limit is not None and self._counted_broken >= limit:
             raise BrokenExperiment(f"This worker broke {self._counted_broken} trials, its limit.")
         report.reason = claimer.reason if idle is Idle.USED_UP else ""
+
+
+def _about(trial: TrialRecord) -> dict[str, Any]:
+    """Return what a record of the log says of a trial, beside its words."""
+    return {
+        "trial": trial.id,
+        "number": trial.number,
+        "attempt": trial.attempt,
+        "token": trial.token,
+    }
