@@ -45,7 +45,7 @@ PYTHON310 ?= python3.10 $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python)
 NO_PYTHON310 := No Python 3.10 was found to test the lowest versions with: install one or name it, \
 as in make test-lowest PYTHON310=/path/to/python3.10.
 
-.PHONY: help venv demo test chart-test image e2e test-fast test-lowest lint types bench chaos mutations lock clean
+.PHONY: help venv demo test chart-test image e2e test-fast test-lowest lint types bench bench-quality chaos mutations lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,10 @@ e2e: venv ## run the tests on the cluster that KUBECONFIG names, as on kind; E2E
 bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),optuna]'
 	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
+
+bench-quality: venv ## compare what algorithms find with Optuna on tables of real problems (1 h)
+	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),bench]'
+	@$(BIN)/python -m tests.benchmarks.quality $(QUALITY_ARGS)
 
 mutations: venv ## take each rule of the protocol out of the code: the tests must notice (10 min)
 	@$(BIN)/python tests/mutations/run.py
