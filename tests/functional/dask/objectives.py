@@ -58,6 +58,11 @@ def tasks_and_flags(dask_scheduler: Any) -> tuple[int, int]:
     return len(dask_scheduler.tasks), len(dask_scheduler.extensions["events"]._events)
 
 
+def tasks_there(dask_worker: Any) -> int:
+    """How many tasks a Dask worker has."""
+    return len(dask_worker.state.tasks)
+
+
 class Sleeper:
     """Waits until somebody calls its `cancel()`, and writes down that it runs and that it ends."""
 

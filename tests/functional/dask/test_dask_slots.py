@@ -23,6 +23,7 @@ from tests.functional.dask.objectives import (
     notes,
     square,
     tasks_and_flags,
+    tasks_there,
     worker_name,
 )
 
@@ -70,7 +71,7 @@ def test_priorities(dask: DaskProcesses, folder: Path) -> None:
         until(lambda: len(notes(folder)) == 1, "the only thread is taken")
         patient = client.submit(note, str(folder), "ran", "patient", pure=False)
         future = urgent.submit(note, str(folder), "ran", "urgent")
-        until(lambda: client.run_on_scheduler(tasks_and_flags)[0] == 3, "all are in the cluster")
+        until(lambda: [*client.run(tasks_there).values()] == [3], "the worker has them all")
         (folder / "hold").unlink()
         future.get(DEADLINE_S)
         assert (gate.result(DEADLINE_S), patient.result(DEADLINE_S)) == (1.0, None)
