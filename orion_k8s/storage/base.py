@@ -166,6 +166,15 @@ class Storage(ABC):
             NotFound: there is no such experiment.
         """
 
+    def mark_ended(self, record: ExperimentRecord) -> None:  # noqa: B027
+        """Leave word that an experiment has ended, under the limits and generation of `record`.
+
+        For those outside who start and stop workers by what the database says (KEDA): there is
+        demand where the word is missing, or where the limits or the generation are others now. So
+        nobody has to take the word back, and one that comes late does no harm. A storage that
+        nobody outside reads need not keep it.
+        """
+
     @abstractmethod
     def remove_experiment(self, experiment: str) -> int:
         """Remove an experiment and its trials; return how many trials there were.

@@ -83,6 +83,10 @@ def told(status: str, reason: str | None) -> Document:
     return {"story": {"$slice": [longer, -STORY_LIMIT]}}
 
 
+DEMAND: Document = {"$expr": {"$ne": ["$ended", ["$max_trials", "$max_broken", "$generation"]]}}
+"""Finds the experiments that have not ended, or that may go on since. The chart's KEDA asks it."""
+
+
 def experiment_document(record: ExperimentRecord) -> Document:
     """Return the document of an experiment. Mappings and the seed are text: any key, any size."""
     return {

@@ -71,6 +71,12 @@ class PeopleVerbs(Storage):
         if not found:
             raise codec.no_experiment(experiment)
 
+    def mark_ended(self, record: ExperimentRecord) -> None:
+        """Leave word that an experiment has ended; `DEMAND` is the query that looks for it."""
+        ended = [record.max_trials, record.max_broken, record.generation]
+        with self._connection.speaking(writes=True):
+            self._connection.experiments.update_one({"_id": record.id}, {"$set": {"ended": ended}})
+
     def remove_experiment(self, experiment: str) -> int:
         """Remove an experiment and its trials; return how many trials there were."""
         with self._connection.speaking(writes=True):

@@ -326,6 +326,12 @@ class Claimer:
             [Row(trial.number, status.value, objective, trial.values, trial.id, held_by=None)]
         )
 
+    def mark_ended(self) -> None:
+        """Leave word in the database that the experiment has ended, for who starts workers."""
+        record = self.record
+        if record is not None:
+            self._call(lambda: self.storage.mark_ended(record))
+
     def cool(self, number: int, seconds: float) -> None:
         """Leave a trial that interrupted itself to others for a while."""
         self._cooling[number] = self._monotonic() + seconds

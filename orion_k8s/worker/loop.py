@@ -187,6 +187,8 @@ class Worker:
             if isinstance(found, Idle) and not self.running:
                 now = time.monotonic()
                 idle_since = idle_since if idle_since is not None else now
+                if found.final and self.resting is not found:
+                    self.claimer.mark_ended()
                 if self._leaves(found, now - idle_since):
                     self.report.idle = found
                     return
