@@ -249,12 +249,7 @@ def test_a_job_is_another_for_another_template_and_the_same_for_another_number(
         ((), "mongodb://demo-orion-k8s-mongodb:27017/orion?directConnection=true"),
         (
             ("--set=mongodb.replicaSet.members=3",),
-            "mongodb://"
-            + ",".join(
-                f"demo-orion-k8s-mongodb-{i}.demo-orion-k8s-mongodb-members:27017"
-                for i in range(3)
-            )
-            + "/orion?replicaSet=rs0",
+            "mongodb://demo-orion-k8s-mongodb:27017/orion?replicaSet=rs0",
         ),
         (
             ("--set=mongodb.tls.enabled=true", "--set=mongodb.tls.existingSecret=tls"),

@@ -32,16 +32,13 @@
 {{- end -}}
 
 {{/*
-The URI, without a password. One member is asked directly, by the service's address: that is there before
-the member is, and stays when its pod is replaced, while the lack of a name is remembered by DNS.
+The URI, without a password. It names the Service, whose address is there before a member is, and stays when
+its pod is replaced, while DNS remembers the lack of a name. Members are behind it once they are set up.
 */}}
 {{- define "orion-k8s.uri" -}}
 {{- if .Values.mongodb.enabled -}}
-{{- if eq (int .Values.mongodb.replicaSet.members) 1 -}}
-mongodb://{{ include "orion-k8s.mongodb" . }}:27017/{{ .Values.mongodb.database }}?directConnection=true
-{{- else -}}
-mongodb://{{ include "orion-k8s.members" . }}/{{ .Values.mongodb.database }}?replicaSet={{ .Values.mongodb.replicaSet.name }}
-{{- end -}}
+mongodb://{{ include "orion-k8s.mongodb" . }}:27017/{{ .Values.mongodb.database }}?
+{{- eq (int .Values.mongodb.replicaSet.members) 1 | ternary "directConnection=true" (printf "replicaSet=%s" .Values.mongodb.replicaSet.name) -}}
 {{- if .Values.mongodb.tls.enabled }}&tls=true&tlsCAFile=/etc/orion-k8s/ca/ca.crt{{ end }}
 {{- else -}}
 {{- $uri := .Values.externalMongodb.uri -}}

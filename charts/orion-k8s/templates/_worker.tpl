@@ -36,26 +36,10 @@ spec:
     {{- with $w.tolerations }}
     {{- tpl (toYaml .) $root | nindent 4 }}
     {{- end }}
+  {{- with $w.initContainers }}
   initContainers:
-    - name: await-database
-      image: {{ $image }}
-      imagePullPolicy: {{ $pull }}
-      command: [orion-k8s, k8s, await-database]
-      env:
-        {{- include "orion-k8s.databaseEnv" $root | nindent 8 }}
-        - name: ORION_LOG_FORMAT
-          value: {{ $root.Values.logs.format }}
-      volumeMounts:
-        - name: tmp
-          mountPath: /tmp
-        {{- include "orion-k8s.databaseMounts" $root | nindent 8 }}
-      resources:
-        {{- toYaml $w.resources | nindent 8 }}
-      securityContext:
-        {{- toYaml $w.securityContext | nindent 8 }}
-    {{- with $w.initContainers }}
     {{- tpl (toYaml .) $root | nindent 4 }}
-    {{- end }}
+  {{- end }}
   containers:
     - name: worker
       image: {{ $image }}
@@ -70,6 +54,12 @@ spec:
         {{- end }}
       env:
         {{- include "orion-k8s.databaseEnv" $root | nindent 8 }}
+        {{- /* MongoDB may start after its workers. */}}
+        - name: ORION_DB_WAIT
+          value: inf
+        {{- /* A Deployment starts again whatever ends. */}}
+        - name: ORION_AT_END
+          value: {{ eq $w.kind "Job" | ternary "exit" "wait" }}
         {{- if not (kindIs "invalid" $w.slots) }}
         - name: ORION_N_WORKERS
           value: {{ int64 $w.slots | quote }}
@@ -95,11 +85,6 @@ spec:
         {{- if $root.Values.metrics.enabled }}
         - name: ORION_METRICS_PORT
           value: {{ int64 $root.Values.metrics.port | quote }}
-        {{- end }}
-        {{- if eq $w.kind "Deployment" }}
-        {{- /* A Deployment starts again whatever ends. */}}
-        - name: ORION_WAIT_WHEN_DONE
-          value: "true"
         {{- end }}
         - name: POD_NAME
           valueFrom:
