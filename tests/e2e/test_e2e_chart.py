@@ -1,0 +1,223 @@
+"""The chart on a real cluster: install, scale, upgrade, uninstall; N is exact all the while."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from orion_k8s.trial import Status
+from tests.chart.helms import find
+from tests.e2e.chart_release import IMAGE, ROOT, Failed, Release, exactly, experiment, until
+from tests.e2e.kubectl import found, kubectl
+from tests.e2e.ledger import Ledger
+
+# Nothing runs: what is judged is the number that the chart asks for.
+NOWHERE = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
+
+
+@pytest.fixture(params=["helm4", "helm3"])
+def release(request: pytest.FixtureRequest, namespace: str) -> Release:
+    """A release by Helm 4, then by Helm 3."""
+    return Release(find(request.param), namespace)
+
+
+@pytest.fixture
+def release4(namespace: str) -> Release:
+    """A release by Helm 4: where the Helm makes no difference."""
+    return Release(find("helm4"), namespace)
+
+
+@pytest.fixture
+def ledger(namespace: str) -> Ledger:
+    return Ledger(namespace)
+
+
+@pytest.fixture
+def restricted(namespace: str) -> Iterator[None]:
+    """Pod Security's strictest profile, enforced."""
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    yield
+
+
+def test_from_nothing_to_the_first_trial(
+    release: Release, restricted: None, ledger: Ledger
+) -> None:
+    """In a restricted namespace, two pods, and the words of NOTES.txt are the right ones."""
+    said = release.install(experiment("report", 3))
+    until(lambda: ledger.notes("end"))
+    assert {
+        pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in release.pods()
+    } == {
+        "mongodb",
+        "worker",
+    }
+    assert len(release.pods()) == 2
+    release.completes(3)
+    exactly(release, ledger, 3)
+    status = next(line for line in said.splitlines() if " exec " in line)
+    shown = subprocess.run(status, shell=True, capture_output=True, text=True, check=True)
+    assert "e2e" in shown.stdout and "3" in shown.stdout
+    assert "Succeeded" in release.helm("test", release.name)
+    release.completes(3)  # the test's own experiment has gone
+    assert release.restarts() == 0
+    assert release.restarts("mongodb") == 0
+
+
+def test_an_upgrade_keeps_what_kubectl_scale_made(release: Release) -> None:
+    values = experiment("report", 3, worker={**NOWHERE, "replicas": 2}, mongodb=NOWHERE)
+
+    def upgrade(note: str, *words: str, replicas: int = 2) -> None:
+        changed = {**values["worker"], "replicas": replicas, "podAnnotations": {"note": note}}
+        release.upgrade({**values, "worker": changed}, *words)
+        annotations = release.deployment()["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["note"] == note
+
+    release.install(values)
+    assert release.replicas() == 2
+    release.scale(7)
+    upgrade("first")
+    assert release.replicas() == 7
+    upgrade("second")
+    assert release.replicas() == 7
+    release.scale(0)
+    upgrade("third")
+    assert release.replicas() == 0
+
+    force = ["--force-conflicts"] if "v4" in release.helm("version") else []
+    if force:  # two want different numbers, and Helm 4 asks who is right
+        with pytest.raises(Failed, match=r"conflict with \"kubectl\".*\.spec\.replicas"):
+            upgrade("fourth", replicas=4)
+    upgrade("fifth", *force, replicas=4)
+    assert release.replicas() == 4
+    upgrade("sixth", replicas=3)  # nobody scaled meanwhile: no conflict
+    assert release.replicas() == 3
+    release.scale(5)
+    upgrade("seventh", replicas=3)
+    assert release.replicas() == 5
+
+
+def test_scaling_under_load(release4: Release, ledger: Ledger) -> None:
+    """Up, down and to zero while programs run: their trials run again, at once, and once."""
+    values = experiment("hold-first", 8, worker={"replicas": 1, "grace": 2})
+    release4.install(values)
+    until(lambda: len(ledger.notes("start")) == 1)
+    release4.scale(4)
+    until(lambda: len(ledger.notes("start")) == 4)
+    held = {note.trial for note in ledger.notes("start")}
+    release4.scale(0)
+    until(lambda: len(ledger.notes("term")) == 4)
+    until(lambda: release4.counts()[Status.INTERRUPTED] == 4)
+    assert {trial.id for trial in release4.trials()} == held
+    ledger.set("go")
+    release4.scale(2)
+    release4.completes(8)
+    exactly(release4, ledger, 8)
+    again = {note.trial for note in ledger.notes("start") if note.attempt == 2}
+    assert again == held
+    # Done: workers wait for more, and whoever raises the limit gets it.
+    until(lambda: all(_ready(pod) for pod in release4.pods("worker")))
+    release4.upgrade({**values, "experiment": {**values["experiment"], "maxTrials": 10}})
+    assert release4.replicas() == 2
+    release4.completes(10)
+    exactly(release4, ledger, 10)
+
+
+def test_an_outage_of_the_database_restarts_no_worker(release4: Release, ledger: Ledger) -> None:
+    release4.install(experiment("hold", 6, worker={"replicas": 2}))
+    until(lambda: len(ledger.notes("start")) == 2)
+    [pod] = release4.pods("mongodb")
+    kubectl(
+        *("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0"),
+        namespace=release4.namespace,
+    )
+    ledger.set("go")  # programs end while it is away, their results are kept in hand
+    until(lambda: len(ledger.notes("end")) >= 2)
+    release4.completes(6)
+    exactly(release4, ledger, 6)
+    assert release4.restarts() == 0
+
+
+def test_an_uninstall_keeps_the_history(release: Release, ledger: Ledger) -> None:
+    release.install(experiment("report", 3))
+    release.completes(3)
+    before = {trial.id: trial.objective for trial in release.trials()}
+    release.uninstall()
+    assert found("secrets", release.namespace, release.selector)
+    assert found("pvc", release.namespace, release.selector)
+    release.install(experiment("report", 5))
+    release.completes(5)
+    after = {trial.id: trial.objective for trial in release.trials()}
+    assert before.items() <= after.items()
+    exactly(release, ledger, 5)
+
+
+def test_jobs_end_with_the_experiment(release4: Release, ledger: Ledger) -> None:
+    release4.install(experiment("report", 6, worker={"kind": "Job", "replicas": 2}))
+
+    def conditions() -> set[str]:
+        [job] = found("jobs", release4.namespace, release4.selector)
+        return {one["type"] for one in job["status"].get("conditions", [])}
+
+    until(lambda: "Complete" in conditions())
+    exactly(release4, ledger, 6)
+
+
+def test_groups_share_a_history(release4: Release, ledger: Ledger) -> None:
+    values = experiment("report", 8, workerGroups={"other": {"replicas": 1, "slots": 2}})
+    release4.install(values)
+    release4.completes(8)
+    exactly(release4, ledger, 8)
+    assert len(release4.pods("worker")) == len(release4.pods("worker-other")) == 1
+
+
+def test_trials_on_dask_workers_of_the_release(release4: Release, ledger: Ledger) -> None:
+    dask = {
+        "mode": "chart",
+        "workers": {"replicas": 2, "resources": {"requests": {"cpu": "10m"}}},
+        "scheduler": {"resources": {"requests": {"cpu": "10m"}}},
+    }
+    release4.install(experiment("report", 6, executor={"type": "dask", "dask": dask}))
+    release4.completes(6)
+    exactly(release4, ledger, 6)
+
+
+def test_trials_as_jobs(release4: Release, ledger: Ledger) -> None:
+    kubernetes = {"resources": {"requests": {"cpu": "10m"}}}
+    executor = {"type": "kubernetes", "kubernetes": kubernetes}
+    release4.install(experiment("report", 5, executor=executor, worker={"slots": 3}))
+    release4.completes(5)
+    exactly(release4, ledger, 5)
+    assert len(found("jobs", release4.namespace, "orion-k8s/trial")) == 5
+
+
+def test_the_manifests_without_helm(
+    namespace: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """kubectl apply -k, and again; the worker finds its trials completed."""
+    folder = tmp_path_factory.mktemp("overlay")
+    shutil.copytree(ROOT / "manifests", folder / "manifests")
+    repository, _, tag = IMAGE.rpartition(":")
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["manifests/base"],
+        "images": [{"name": "orion-k8s", "newName": repository, "newTag": tag}],
+    }
+    (folder / "kustomization.yaml").write_text(json.dumps(overlay))
+    kubectl("apply", "-k", str(folder), namespace=namespace)
+    manifest = Release("", namespace)
+    manifest.name = manifest.fullname = "orion-k8s"
+    manifest.completes(50)
+    assert "configured" not in kubectl("apply", "-k", str(folder), namespace=namespace)
+
+
+def _ready(pod: dict[str, object]) -> bool:
+    status = pod["status"]
+    assert isinstance(status, dict)
+    return any(
+        one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", [])
+    )
