@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,7 @@ from orion_k8s.executor.dask.bootstrap import PYTHON, Portable
 from orion_k8s.executor.dask.call import LEFT, Repeated
 from orion_k8s.executor.dask.connecting import AWAY
 from orion_k8s.executor.dask.future import DaskFuture
-from orion_k8s.executor.slots import CANCELLED
+from orion_k8s.executor.slots import CANCELLED, MOMENT_S
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,12 @@ def unfit(worker: str, why: str) -> Outcome:
 
 async def forget_task(future: DaskFuture, client: Any, result: Outcome | Reply) -> None:
     """Let the scheduler forget what it noted of a call that has ended."""
-    with suppress(Exception):  # it is of no use any more, the scheduler may be gone
-        await Event(future.name, client).clear()
-        if isinstance(result, Outcome) and result.ending is Ending.LOST:
-            await Event(future.name + LEFT, client).clear()
+    flags = [future.name]
+    if isinstance(result, Outcome) and result.ending is Ending.LOST:
+        flags.append(future.name + LEFT)
+    cleared = asyncio.gather(*(Event(flag, client).clear() for flag in flags))
+    with suppress(Exception):  # the scheduler may be gone, or hang
+        await asyncio.wait_for(cleared, MOMENT_S)
 
 
 async def _ask(
