@@ -13,27 +13,35 @@
 
 ARG PYTHON=docker.io/library/python:3.13-slim
 
-FROM ${PYTHON} AS build
+# What it needs, in a layer that a change of the code leaves alone.
+FROM ${PYTHON} AS needs
 ARG EXTRAS=dask,k8s
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/orion-k8s
 WORKDIR /src
-# First what it needs, in a layer that a change of the code leaves alone.
 COPY pyproject.toml README.md LICENSE ./
 COPY requirements/ci.txt requirements/
-RUN mkdir orion_k8s && echo '__version__ = "0"' > orion_k8s/__init__.py && \
-    /opt/orion-k8s/bin/pip install --quiet -c requirements/ci.txt ".[${EXTRAS}]"
+# The package itself is an empty one here; its own place is named by a .pth file.
+RUN python -m venv /opt/orion-k8s && \
+    mkdir orion_k8s && echo '__version__ = "0"' > orion_k8s/__init__.py && \
+    /opt/orion-k8s/bin/pip install --quiet -c requirements/ci.txt ".[${EXTRAS}]" && \
+    /opt/orion-k8s/bin/pip uninstall --quiet --yes orion-k8s && \
+    echo /opt/orion-k8s/code > "$(echo /opt/orion-k8s/lib/python3*/site-packages)/orion-k8s.pth"
+
+FROM ${PYTHON} AS code
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
 COPY orion_k8s orion_k8s
-RUN /opt/orion-k8s/bin/pip install --quiet --no-deps --force-reinstall .
+RUN python -m venv --without-pip /opt/orion-k8s && \
+    python -m pip --python /opt/orion-k8s/bin/python install --quiet --no-deps \
+        --target /opt/orion-k8s/code .
 
 FROM ${PYTHON}
 LABEL org.opencontainers.image.title="orion-k8s" \
       org.opencontainers.image.description="Masterless hyperparameter optimisation: a worker" \
       org.opencontainers.image.licenses="BSD-3-Clause"
-COPY --from=build /opt/orion-k8s /opt/orion-k8s
 # Nothing is written but below /tmp, which a pod with a read-only root mounts. A user without a name may
 # run it, but some libraries ask for one.
-ENV PATH=/opt/orion-k8s/bin:$PATH \
+ENV PATH=/opt/orion-k8s/code/bin:/opt/orion-k8s/bin:$PATH \
     HOME=/tmp \
     USER=orion \
     PYTHONUNBUFFERED=1 \
@@ -42,3 +50,6 @@ ENV PATH=/opt/orion-k8s/bin:$PATH \
 USER 65532:65532
 WORKDIR /tmp
 ENTRYPOINT ["orion-k8s"]
+# Last what changes most.
+COPY --from=needs /opt/orion-k8s /opt/orion-k8s
+COPY --from=code /opt/orion-k8s/code /opt/orion-k8s/code

@@ -235,6 +235,15 @@ def test_who_scales_by_itself_has_no_replicas_rendered(helm4: Helm) -> None:
     assert target == {"name": deployment["metadata"]["name"]}
 
 
+def test_keda_asks_what_workers_leave_word_of(helm4: Helm) -> None:
+    from orion_k8s.storage.mongo_documents import DEMAND
+
+    [trigger] = pick(helm4.render("monitoring"), "ScaledObject")["spec"]["triggers"]
+    asked = trigger["metadata"]
+    assert json.loads(asked["query"]) == {"name": "monitoring", **DEMAND}
+    assert (asked["dbName"], asked["collection"]) == ("orion", "experiments")
+
+
 def test_a_job_is_another_for_another_template_and_the_same_for_another_number(
     helm4: Helm,
 ) -> None:
