@@ -92,6 +92,13 @@ def objects(node: str | None = None) -> list[dict[str, Any]]:
         "image": IMAGE,
         "command": ["python", "-c", SERVER],
         "readinessProbe": probe,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
     }
     pod = {
         "apiVersion": "v1",
