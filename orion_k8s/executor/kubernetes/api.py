@@ -109,6 +109,9 @@ class Api:
 
     def close(self) -> None:
         """Close the connections."""
+        # `clear` alone leaves that to the garbage collector.
+        for host in self._pool.pools.keys():
+            self._pool.pools[host].close()
         self._pool.clear()
 
     # --- inside ----------------------------------------------------------------------------------

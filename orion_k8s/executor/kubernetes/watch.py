@@ -67,6 +67,7 @@ class Watch:
         hang_up(self._stream)
         if self._thread.is_alive():
             self._thread.join(5.0)
+        self._stream = None
 
     # --- the thread ------------------------------------------------------------------------------
 
