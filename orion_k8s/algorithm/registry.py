@@ -20,6 +20,8 @@ _OURS = {
     "gridsearch": "orion_k8s.algorithm.gridsearch:GridSearch",
     "sobol": "orion_k8s.algorithm.sobol:Sobol",
     "tpe": "orion_k8s.algorithm.tpe:TPE",
+    "asha": "orion_k8s.algorithm.asha:ASHA",
+    "hyperband": "orion_k8s.algorithm.hyperband:Hyperband",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 

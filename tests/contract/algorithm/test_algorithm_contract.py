@@ -14,7 +14,7 @@ from orion_k8s.algorithm.random import Random
 from orion_k8s.algorithm.registry import create
 from orion_k8s.algorithm.sobol import Sobol
 from orion_k8s.space import Space
-from orion_k8s.testing.algorithm import AlgorithmContract
+from orion_k8s.testing.algorithm import FINITE, SPACES, AlgorithmContract
 
 
 class TestRandom(AlgorithmContract):
@@ -94,3 +94,36 @@ class TestTPE(AlgorithmContract):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"tpe": {"n_initial_points": 4}}, space, seed)
+
+
+WITH_FIDELITY = {
+    name: priors if name == "fidelity" else {"epochs": "fidelity(1, 9, base=3)", **priors}
+    for name, priors in SPACES.items()
+}
+FINITE_WITH_FIDELITY = {
+    name: {"epochs": "fidelity(1, 9, base=3)", **priors}
+    for name, priors in FINITE.items()
+    if not any("fidelity" in prior for prior in priors.values())
+}
+
+
+class TestASHA(AlgorithmContract):
+    """A point is tried at as many budgets as it was good at."""
+
+    spaces = WITH_FIDELITY
+    finite_spaces = FINITE_WITH_FIDELITY
+    same_set = False
+    covers = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"asha": {"num_brackets": 2}}, space, seed)
+
+
+class TestHyperband(AlgorithmContract):
+    spaces = WITH_FIDELITY
+    finite_spaces = FINITE_WITH_FIDELITY
+    same_set = False
+    covers = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"hyperband": {}}, space, seed)
