@@ -177,7 +177,8 @@ _TABLE = (
         "executor",
         Text(),
         "joblib",
-        "where trials run: joblib, singleexecutor, poolexecutor, dask, or an installed plug-in",
+        "where trials run: joblib, singleexecutor, poolexecutor, dask, dask-kubernetes, kubernetes,"
+        " or an installed plug-in",
         env=("ORION_EXECUTOR",),
         flags=("--executor",),
     ),
