@@ -15,7 +15,8 @@ from orion_k8s.algorithm.axes import IntArray
 from orion_k8s.history import CODES, History
 from orion_k8s.trial import Status
 
-_FINISHED = np.array([CODES[s.value] for s in (Status.COMPLETED, Status.BROKEN, Status.REMOVED)])
+_FINISHED = np.array([s in (Status.COMPLETED, Status.BROKEN, Status.REMOVED) for s in Status])
+"""Whether a status is an end, by its code in the column."""
 _COMPLETED, _BROKEN = CODES[Status.COMPLETED.value], CODES[Status.BROKEN.value]
 
 
@@ -50,7 +51,7 @@ class Reference:
         fresh = np.arange(self._seen, len(history), dtype=np.intp)
         self._seen = len(history)
         candidates = np.concatenate([self.pending, fresh])
-        ended = np.isin(history.status[candidates], _FINISHED)
+        ended = _FINISHED[history.status[candidates]]
         self.pending = candidates[~ended]
         if ended.any():
             self._end(history, candidates[ended])

@@ -169,8 +169,9 @@ class TPE(Algorithm):
                 both = np.concatenate([good, pending])
                 taken_for = np.concatenate([objectives[good], np.full(len(pending), lie)])
                 good = both[np.lexsort((history.numbers[both], taken_for))[:count]]
-        others = reference.sampled[~np.isin(reference.sampled, good)][:MOST_BAD]
-        bad = np.concatenate([others, pending[~np.isin(pending, good)]])
+                pending = _without(pending, good)
+        others = _without(reference.sampled, good)[:MOST_BAD]
+        bad = np.concatenate([others, pending])
         return _by_number(history, good), _by_number(history, bad)
 
     def _weights(self, count: int) -> FloatArray:
@@ -180,6 +181,11 @@ class TPE(Algorithm):
         if not self._equal_weight and older > 0:
             weights[:older] = np.linspace(1.0 / count, 1.0, older)
         return weights
+
+
+def _without(indexes: IntArray, few: IntArray) -> IntArray:
+    kept: IntArray = indexes[~(indexes[:, None] == few).any(axis=1)]
+    return kept
 
 
 def _by_number(history: History, indexes: IntArray) -> IntArray:
