@@ -113,25 +113,25 @@ class Laptop(Shell):
         account(namespace, role_of_the_docs("orion-k8s-dask"))
         self.env["KUBECONFIG"] = str(kubeconfig(folder / "kubeconfig", namespace))
         self.env["PYTHONPATH"] = str(ROOT)
+        self.workers: list[subprocess.Popen[str]] = []
 
-    def work(
-        self, max_trials: int, hold: bool = False, python: str | None = None, **executor: Any
-    ) -> subprocess.Popen[str]:
+    def work(self, max_trials: int, hold: bool = False, **executor: Any) -> subprocess.Popen[str]:
         """Start a worker; what it says goes into the file `log`."""
         arguments = settings(self.namespace, max_trials, hold, **executor)
         arguments["storage"] = str(self.database)
+        program = str(ROOT / "tests/e2e/dask_worker.py")
         with open(self.log, "a") as log:
-            return subprocess.Popen(
-                [
-                    *(python or python_of_the_image(), str(ROOT / "tests/e2e/dask_worker.py")),
-                    json.dumps(arguments),
-                ],
+            worker = subprocess.Popen(
+                [python_of_the_image(), program, json.dumps(arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                text=True,
                 env=self.env,
                 cwd=self.folder,
             )
+        self.workers.append(worker)
+        return worker
 
     @property
     def log(self) -> Path:
@@ -141,10 +141,17 @@ class Laptop(Shell):
     def ended(self, worker: subprocess.Popen[str], code: int = 0) -> str:
         """Wait for a worker's end; return what all of them said."""
         try:
-            assert worker.wait(START_S) == code, self.log.read_text()
-        finally:
-            worker.kill()
+            worker.wait(START_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end in time:\n{self.log.read_text()}") from None
+        assert worker.returncode == code, self.log.read_text()
         return self.log.read_text()
+
+    def close(self) -> None:
+        """End what a test that failed has left."""
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
 
 
 def settings(

@@ -8,9 +8,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from typing import Any
 
+from distributed.versions import VersionMismatchWarning
+
 from orion_k8s import build_experiment
+
+# Of the last digit of Python's version: the image's is not this machine's. Dask's client says so
+# when it reaches a scheduler again, and an error there would be its end.
+warnings.simplefilter("ignore", VersionMismatchWarning)
 
 
 def objective(x: float, trial: Any, ledger: str, hold: bool) -> float:

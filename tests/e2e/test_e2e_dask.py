@@ -43,8 +43,10 @@ def dask_operator(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture
-def laptop(tmp_path: Path, namespace: str) -> Laptop:
-    return Laptop(tmp_path, namespace)
+def laptop(tmp_path: Path, namespace: str) -> Iterator[Laptop]:
+    laptop = Laptop(tmp_path, namespace)
+    yield laptop
+    laptop.close()
 
 
 @pytest.fixture

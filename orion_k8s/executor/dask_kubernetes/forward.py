@@ -30,6 +30,7 @@ HEARTBEAT_S = 15.0
 and nobody closes its connections."""
 
 OPEN_S = 30.0
+PAUSE_S = 1.0
 CLOSE_S = 10.0
 
 _CHUNK = 1 << 16
@@ -147,6 +148,8 @@ class Forward:
                     await asyncio.gather(*ways, return_exceptions=True)
         except (UsageError, Away, Refused) as error:
             log.debug("no pod to forward to: %s", error)
+            # Dask's client tries again at once, and each try asks the API server.
+            await asyncio.sleep(PAUSE_S)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             log.debug("a forwarded connection ended: %s", error)
         finally:
