@@ -52,7 +52,6 @@ SENTENCES = {
         "executor.type=dask,executor.dask.mode=ephemeral,worker.slots=2",
         "the size of each worker's cluster is executor.dask.workers.replicas",
     ),
-    "no metrics": ("metrics.enabled=false,metrics.podMonitor.enabled=true", "needs metrics.enab"),
     "a scaled Job": ("autoscaling.enabled=true,worker.kind=Job", "and worker.kind Deployment"),
     "min and max": (
         "autoscaling.enabled=true,autoscaling.minReplicas=11",

@@ -92,9 +92,7 @@ at once. `helm lint` passes over them.
 {{- $prometheus := .Capabilities.APIVersions.Has "monitoring.coreos.com/v1" -}}
 {{- range $name := list "podMonitor" "prometheusRule" -}}
 {{- if (get $.Values.metrics $name).enabled -}}
-{{- if not $.Values.metrics.enabled -}}
-{{- $faults = append $faults (printf "metrics.%s.enabled needs metrics.enabled." $name) -}}
-{{- else if not $prometheus -}}
+{{- if not $prometheus -}}
 {{- $faults = append $faults (printf "metrics.%s.enabled is true, but this cluster has no monitoring.coreos.com/v1: install Prometheus' operator, or set it to false." $name) -}}
 {{- end -}}
 {{- end -}}

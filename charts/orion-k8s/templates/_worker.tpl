@@ -80,12 +80,8 @@ spec:
         {{- end }}
         - name: ORION_LOG_FORMAT
           value: {{ $root.Values.logs.format }}
-        - name: ORION_HEARTBEAT_FILE
-          value: /run/orion-k8s/heartbeat
-        {{- if $root.Values.metrics.enabled }}
         - name: ORION_METRICS_PORT
           value: {{ int64 $root.Values.metrics.port | quote }}
-        {{- end }}
         - name: POD_NAME
           valueFrom:
             fieldRef:
@@ -106,30 +102,30 @@ spec:
       envFrom:
         {{- tpl (toYaml .) $root | nindent 8 }}
       {{- end }}
-      {{- if $root.Values.metrics.enabled }}
       ports:
         - name: metrics
           containerPort: {{ int64 $root.Values.metrics.port }}
-      {{- end }}
-      {{- /* By the worker's own heartbeat: while the database is away nothing is started anew. */}}
+      {{- /* By the worker's own heart: while the database is away nothing is started anew. */}}
       startupProbe:
-        exec:
-          command: [orion-k8s, k8s, probe, startup]
-        periodSeconds: 3
-        timeoutSeconds: 10
-        failureThreshold: 100
+        httpGet:
+          path: /livez
+          port: metrics
+        periodSeconds: 1
+        timeoutSeconds: 5
+        failureThreshold: 120
       livenessProbe:
-        exec:
-          command: [orion-k8s, k8s, probe, live]
-        periodSeconds: 30
+        httpGet:
+          path: /livez
+          port: metrics
+        periodSeconds: 20
         timeoutSeconds: 10
-        failureThreshold: 4
+        failureThreshold: 6
       readinessProbe:
-        exec:
-          command: [orion-k8s, k8s, probe, ready]
-        periodSeconds: 30
-        timeoutSeconds: 10
-        failureThreshold: 2
+        httpGet:
+          path: /readyz
+          port: metrics
+        periodSeconds: 5
+        timeoutSeconds: 5
       resources:
         {{- toYaml $w.resources | nindent 8 }}
       securityContext:
@@ -138,8 +134,6 @@ spec:
         - name: experiment
           mountPath: /etc/orion-k8s/experiment
           readOnly: true
-        - name: run
-          mountPath: /run/orion-k8s
         {{- include "orion-k8s.programMounts" $root | nindent 8 }}
         {{- include "orion-k8s.databaseMounts" $root | nindent 8 }}
         {{- include "orion-k8s.daskTlsMounts" $root | nindent 8 }}
@@ -153,10 +147,6 @@ spec:
     - name: experiment
       configMap:
         name: {{ include "orion-k8s.object" (list $root "experiment" 63) }}
-    - name: run
-      emptyDir:
-        medium: Memory
-        sizeLimit: 1Mi
     {{- include "orion-k8s.programVolumes" $root | nindent 4 }}
     {{- include "orion-k8s.databaseVolumes" $root | nindent 4 }}
     {{- include "orion-k8s.daskTlsVolumes" $root | nindent 4 }}
