@@ -29,11 +29,13 @@ LOG = "log.txt"
 SETTLE_S = 3.0
 """A pod whose program failed has so long to end itself, and tell why."""
 
-CANCEL_S = 8.0
-"""A pod that was cancelled has so long beyond its grace: a worker waits for it."""
+CANCEL_S = 20.0
+"""A pod that was cancelled has so long beyond its grace, and the API server to answer. A worker
+that waits for less leaves the trial to its lease."""
 
-PRESSED = 3
-"""A trial that nodes evicted so often for want of memory or disk is to blame for it."""
+BLAMED = 3
+"""A trial that so often met what may be its own fault (a node short of memory, a program that is
+not there) is to blame for it."""
 
 _FATAL = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGKILL", "SIGSEGV", "SIGTERM")
 
@@ -105,7 +107,8 @@ class Attempt:
                     take_over(self._common, news, self.identity)
                 elif error.status == 403 and "exceeded quota" in error.message:
                     hold = Hold(error.message, crowded=True)
-                    self._common.held(hold, time.monotonic() - begun)
+                    held_s = time.monotonic() - begun
+                    self._common.held(hold, held_s, self.identity.experiment)
                     news.wait(backoff.next())
                 else:
                     raise _refusal(error) from error
@@ -113,7 +116,7 @@ class Attempt:
     def _await_end(self) -> End:
         """Return how the pod ended."""
         news = self.news
-        clock = StartClock(self._common, news)
+        clock = StartClock(self._common, news, self.identity.experiment)
         settled: float | None = None
         left: float | None = None
         while True:
@@ -151,16 +154,16 @@ class Attempt:
             raise ConfigurationError(f"The trials cannot run on Kubernetes: {end.reason}")
         self._keep(end)
         run = self._run
-        if end.how is How.LOST:
+        if end.how in (How.LOST, How.NO_PROGRAM):
             self._remove()
             result = run.judge(end.code, ended=True)
             if result.kind == "completed":
                 return Outcome(Ending.RETURNED, result)
-            pressed = self._common.pressed
-            pressed[self.identity.trial] += end.pressed
-            if pressed[self.identity.trial] < PRESSED:
+            blamed = self._common.blamed
+            blamed[self.identity.trial] += end.pressed or end.how is How.NO_PROGRAM
+            if blamed[self.identity.trial] < BLAMED:
                 return self._lost(end.reason)
-            return self._broken(f"{PRESSED} times the same: {end.reason}", end)
+            return self._broken(f"{BLAMED} times the same: {end.reason}", end)
         if end.how is not How.EXITED:
             return self._broken(end.reason, end)
         self._common.proven = True

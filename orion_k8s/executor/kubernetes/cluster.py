@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from orion_k8s.executor.kubernetes.api import Api, Away, Object, Refused, lines
-from orion_k8s.executor.kubernetes.manifest import TRIAL
+from orion_k8s.executor.kubernetes.manifest import EXPERIMENT, TRIAL
 
 LOG_BYTES = 8 << 20
 """Of a log its end is kept; a node keeps 10 MiB of a container's, unless it is told otherwise."""
 
-SLICE_S = 5
+SLICE_S = 2
 """A watch that somebody waits for is asked for anew so often, to see whether he still does."""
 
 
@@ -151,6 +151,17 @@ class Cluster:
         except (Away, Refused):
             return []
         return list(found.get("items") or ())
+
+    def runs_any(self, experiment: str) -> bool:
+        """Whether a program of an experiment runs or ran, for whichever worker."""
+        try:
+            found = self.api.get(
+                self.pods_path, ("list", "pods"), labelSelector=f"{EXPERIMENT}={experiment}"
+            )
+        except (Away, Refused):
+            return False
+        phases = {pod.get("status", {}).get("phase") for pod in found.get("items") or ()}
+        return not phases.isdisjoint(("Running", "Succeeded"))
 
     def pod_named(self, name: str) -> Object | None:
         """Return a pod; by a list, since nothing else here needs the right to get one."""

@@ -26,7 +26,9 @@ class Common:
         worker: the label of its Jobs.
         start_timeout_s: how long a Job may take until its program runs; None for no end.
         proven: whether a program of it ran. Then what holds one back is not wrong for all.
-        pressed: trial → how often a node evicted it for want of something.
+        accompanied: whether other workers' programs of the experiment run. Then it is they who
+            fill the cluster.
+        blamed: trial → how often it met what may be its own fault.
     """
 
     cluster: Cluster
@@ -35,18 +37,27 @@ class Common:
     outage: Outage
     notices: Notices = field(default_factory=Notices)
     proven: bool = False
-    pressed: Counter[str] = field(default_factory=Counter)
+    accompanied: bool = False
+    blamed: Counter[str] = field(default_factory=Counter)
 
-    def held(self, hold: Hold, for_s: float) -> None:
+    def held(self, hold: Hold, for_s: float, experiment: str) -> None:
         """Say what holds a Job back, or give up where it is time to.
 
+        Args:
+            hold: what.
+            for_s: seconds already.
+            experiment: of the Job.
+
         Raises:
-            ConfigurationError: it is too long, and none of the executor's Jobs has run so far.
+            ConfigurationError: it is too long, and none of the experiment's Jobs runs or has run.
             Lost: others have; it may be this one's node.
         """
         limit_s = self.start_timeout_s
         late = hold.clocked and limit_s is not None and for_s >= limit_s
-        if (late or hold.final) and not self.proven:
+        if late and hold.crowded and not (self.proven or self.accompanied):
+            self.accompanied = self.cluster.runs_any(experiment)
+        may_pass = self.proven or (hold.crowded and self.accompanied)
+        if (late or hold.final) and not may_pass:
             after = "" if hold.final else f" (for {for_s:.0f} s: start_timeout can be longer)"
             raise ConfigurationError(f"The trials cannot run on Kubernetes: {hold.text}{after}")
         if hold.final or (late and not hold.crowded):

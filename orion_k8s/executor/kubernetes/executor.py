@@ -181,11 +181,12 @@ class KubernetesJobs(SlotExecutor):
             return Outcome(Ending.LOST, reason=str(error), error=error)
         finally:
             del self._running[key]
-        if outcome.ending is Ending.LOST:
-            # Whatever it was, it may hit the next one as well.
-            self._rest_until = time.monotonic() + self._losses.next()
-        else:
+        now = time.monotonic()
+        if outcome.ending is not Ending.LOST:
             self._losses.reset()
+        elif now >= self._rest_until:  # those that are lost together count once
+            # Whatever it was, it may hit the next one as well.
+            self._rest_until = now + self._losses.next()
         return outcome
 
     # --- inside ----------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class Identity:
     """Which attempt of which trial a Job is.
 
     Attributes:
+        experiment, trial: their ids, as they stand in labels.
         attempt: 1, 2, …; a reservation has one, as it has one token.
     """
 
@@ -58,9 +59,9 @@ class Identity:
         """Return which attempt a run is: its program is told so."""
         told = run.environment
         return cls(
-            told["ORION_EXPERIMENT_ID"],
+            _safe(told["ORION_EXPERIMENT_ID"], 63),
             told["ORION_EXPERIMENT_NAME"],
-            told["ORION_TRIAL_ID"],
+            _safe(told["ORION_TRIAL_ID"], 63),
             int(told["ORION_TRIAL_ATTEMPT"]),
         )
 
@@ -98,8 +99,8 @@ def make_manifest(
     pod_metadata, pod = spec["template"]["metadata"], spec["template"]["spec"]
     ours = {
         WORKER: worker,
-        EXPERIMENT: _safe(identity.experiment, 63),
-        TRIAL: _safe(identity.trial, 63),
+        EXPERIMENT: identity.experiment,
+        TRIAL: identity.trial,
         ATTEMPT: str(identity.attempt),
     }
     for labels in (metadata["labels"], pod_metadata["labels"]):

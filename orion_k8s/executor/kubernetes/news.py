@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from orion_k8s.executor.kubernetes.api import Away, Object
+from orion_k8s.executor.kubernetes.ending import ending
 from orion_k8s.executor.kubernetes.outage import Backoff, Outage
 
 T = TypeVar("T")
@@ -42,7 +43,11 @@ class News:
     def see_pod(self, pod: Object, gone: bool) -> None:
         """Take news of a pod. Where the Job makes a second one, that is not ours."""
         with self._changed:
-            if self.pod is None or self.pod["metadata"]["uid"] == pod["metadata"]["uid"]:
+            before = self.pod
+            if before is None or before["metadata"]["uid"] == pod["metadata"]["uid"]:
+                if before is not None and _had_ended(before):
+                    # Its deletion, by the Job's time to live, came later than its end.
+                    pod["metadata"].pop("deletionTimestamp", None)
                 self.pod, self.pod_gone = pod, gone
                 self._tell()
 
@@ -97,3 +102,7 @@ class News:
             else:
                 outage.ends()
                 return result
+
+
+def _had_ended(pod: Object) -> bool:
+    return "deletionTimestamp" not in pod["metadata"] and ending(pod, patient=False) is not None

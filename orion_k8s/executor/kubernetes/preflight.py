@@ -110,23 +110,21 @@ def owner_of(cluster: Cluster) -> Object | None:
 
     Kubernetes deletes a Job with its owner: whatever ends the worker's pod, nothing is left.
     """
-    name, uid = os.environ.get("POD_NAME"), os.environ.get("POD_UID")
+    name = os.environ.get("POD_NAME") or os.environ.get("HOSTNAME")
     namespace = os.environ.get("POD_NAMESPACE") or own_namespace()
-    if namespace != cluster.namespace:
-        if namespace is not None:
-            log.info("the Jobs run in another namespace than their worker: they outlive it")
+    if namespace is None or not name:
         return None
-    name = name or os.environ.get("HOSTNAME")
-    if name and not uid:
-        try:
-            pod = cluster.pod_named(name)
-        except (Away, Refused) as error:
-            log.info("the worker's own pod is not known: %s", error)
-            return None
-        uid = pod["metadata"]["uid"] if pod is not None else None
-    if not name or not uid:
+    # Looked up in any case: the Jobs of an owner that this cluster does not know are deleted.
+    try:
+        pod = cluster.pod_named(name) if namespace == cluster.namespace else None
+    except (Away, Refused) as error:
+        log.debug("the worker's own pod is not known: %s", error)
         return None
-    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}
+    known = os.environ.get("POD_UID")
+    if pod is None or known not in (None, "", pod["metadata"]["uid"]):
+        log.info("the worker's pod is not among the pods of its Jobs: they do not end with it")
+        return None
+    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod["metadata"]["uid"]}
 
 
 def _and(words: list[str]) -> str:

@@ -18,10 +18,11 @@ class StartClock:
     Args:
         common: of all attempts; it decides what is too long.
         news: of the attempt.
+        experiment: its label.
     """
 
-    def __init__(self, common: Common, news: News) -> None:
-        self._common, self._news = common, news
+    def __init__(self, common: Common, news: News, experiment: str) -> None:
+        self._common, self._news, self._experiment = common, news, experiment
         self._last = time.monotonic()
         self._clock_s = self._held_s = 0.0
         self._ask_s = QUIET_S
@@ -47,7 +48,8 @@ class StartClock:
         if hold is None and timeout_s is not None and self._clock_s >= timeout_s:
             hold = Hold("nobody says why their pods do not start")
         if hold is not None:
-            self._common.held(hold, self._clock_s if hold.clocked else self._held_s)
+            held_s = self._clock_s if hold.clocked else self._held_s
+            self._common.held(hold, held_s, self._experiment)
         return LOOK_S
 
     def _look_up(self) -> Hold | None:

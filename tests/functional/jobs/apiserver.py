@@ -95,6 +95,11 @@ class ApiServer:
         state = {"running": {}}
         self.set_pod(name, phase="Running", containerStatuses=[{"name": "trial", "state": state}])
 
+    def add_pod(self, pod: Object) -> None:
+        """Add a pod of somebody else."""
+        with self._changed:
+            self._put("pods", "ADDED", pod)
+
     def forget(self) -> None:
         """Answer 410 to whoever wants to go on from where he was."""
         with self._changed:
@@ -228,7 +233,8 @@ def _selected(item: Object, query: dict[str, str]) -> bool:
         name, _, value = part.partition("=")
         if labels.get(name) != value:
             return False
-    return True
+    field, _, value = query.get("fieldSelector", "").partition("=")
+    return field == "" or item["metadata"][field.rpartition(".")[2]] == value
 
 
 def _status(code: int, message: str) -> tuple[int, Object]:

@@ -152,6 +152,30 @@ def test_a_node_that_does_not_answer(
     server.stubborn = False
 
 
+def test_a_burst_of_losses_is_one(server: ApiServer, jobs: Jobs) -> None:
+    """Ten trials on a node that is drained do not make the worker rest for minutes."""
+    executor = jobs.make(10)
+    futures = [executor.submit(jobs.run(f"t{number}")) for number in range(10)]
+    until(lambda: len(server.all("pods")) == 10)
+    for found in server.all("pods"):
+        server.remove("pods", found["metadata"]["name"])
+    assert {outcome(future).ending for future in futures} == {Ending.LOST}
+    until(lambda: executor.slots() == 10, deadline_s=3.0)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(1, "broken"), (130, "interrupted")])
+def test_a_job_that_is_deleted_because_it_has_ended(
+    code: int, kind: str, server: ApiServer, jobs: Jobs
+) -> None:
+    """With a short time to live its deletion is seen together with its end."""
+    future = jobs.make().submit(jobs.run())
+    name = pod(server)
+    with server._changed:
+        server.end_pod(name, code)
+        server.delete("pods", name, {})
+    assert result(future).kind == kind
+
+
 # --- attempts ------------------------------------------------------------------------------------
 
 
@@ -225,6 +249,40 @@ def test_a_job_of_the_same_name_that_is_not_ours(server: ApiServer, jobs: Jobs) 
     until(lambda: len(server.all("pods")) == 1)
     server.end_pod(pod(server), 0, RESULT)
     assert result(future).kind == "completed"
+
+
+# --- the worker's own pod ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "owned"),
+    [
+        ({"POD_NAME": "worker-0", "POD_NAMESPACE": "default"}, True),
+        ({"HOSTNAME": "worker-0", "POD_NAMESPACE": "default", "POD_UID": "u1"}, True),
+        ({"POD_NAME": "worker-0", "POD_NAMESPACE": "default", "POD_UID": "other"}, False),
+        ({"POD_NAME": "worker-1", "POD_NAMESPACE": "default"}, False),
+        ({"POD_NAME": "worker-0", "POD_NAMESPACE": "elsewhere"}, False),
+        ({"HOSTNAME": "worker-0"}, False),
+    ],
+)
+def test_a_job_belongs_to_its_workers_pod(
+    environment: dict[str, str],
+    owned: bool,
+    server: ApiServer,
+    jobs: Jobs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only to one that this cluster knows: the Jobs of any other would be deleted."""
+    for name in ("POD_NAME", "POD_NAMESPACE", "POD_UID", "HOSTNAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    server.add_pod({"metadata": {"name": "worker-0", "uid": "u1"}, "status": {}})
+    jobs.make(queue="q").submit(jobs.run())
+    until(lambda: server.all("jobs"))
+    owners = server.all("jobs")[0]["metadata"].get("ownerReferences")
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "worker-0", "uid": "u1"}
+    assert owners == ([owner] if owned else None)
 
 
 # --- cancel --------------------------------------------------------------------------------------
@@ -384,6 +442,45 @@ def test_a_program_that_is_not_in_the_image(server: ApiServer, jobs: Jobs) -> No
     assert outcome(future).ending is Ending.LOST
     with pytest.raises(ConfigurationError, match="executable file not found"):
         executor.submit(jobs.run("b"))
+
+
+def test_a_program_that_is_not_there_for_one_trial(server: ApiServer, jobs: Jobs) -> None:
+    executor = jobs.make()
+    future = executor.submit(jobs.run("a"))
+    server.end_pod(pod(server), 0, RESULT)
+    assert result(future).kind == "completed"
+    message = "stat /trials/b/run.sh: no such file or directory"
+    for attempt in (1, 2, 3):
+        future = executor.submit(jobs.run("b", attempt))
+        server.end_pod(pod(server, 1), 128, message, "StartError")
+        expected = Ending.LOST if attempt < 3 else Ending.RETURNED
+        assert outcome(future).ending is expected
+    assert result(future).kind == "broken"
+    assert message in result(future).reason
+
+
+def test_a_cluster_that_the_experiments_other_workers_fill(
+    server: ApiServer,
+    jobs: Jobs,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A worker that comes late does not take a full cluster for one that is too small."""
+    monkeypatch.setattr(common, "QUIET_S", 0.1)
+    other, late = jobs.make(), jobs.make(start_timeout=0.3)
+    first = other.submit(jobs.run("a"))
+    server.run_pod(pod(server))
+    future = late.submit(jobs.run("b"))
+    full = {
+        **{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"},
+        "message": "0/2 nodes",
+    }
+    server.set_pod(pod(server, 1), conditions=[full])
+    until(lambda: "a trial waits: no node can take it" in caplog.text)
+    assert not future.done()
+    for number in range(2):
+        server.end_pod(pod(server, number), 0, RESULT)
+    assert result(first).kind == result(future).kind == "completed"
 
 
 def test_missing_rights_are_all_named(server: ApiServer, jobs: Jobs) -> None:
