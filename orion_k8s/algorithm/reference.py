@@ -8,6 +8,8 @@ bottom-k sketches", PODC 2007, doi:10.1145/1281100.1281133).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +31,7 @@ class Reference:
         seed: of the sample.
         most_best: how many of the best trials to know.
         most_sampled: how many finished trials to sample.
+        counts: whether the trial at an index of a history has a say; every one has if None.
 
     Attributes:
         best: indexes of the best completed trials, best first; of equal ones the older first.
@@ -37,7 +40,14 @@ class Reference:
         completed: how many completed trials have a finite objective.
     """
 
-    def __init__(self, seed: int, most_best: int, most_sampled: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        most_best: int,
+        most_sampled: int,
+        counts: Callable[[History, int], bool] | None = None,
+    ) -> None:
+        self._counts = counts
         self._seed, self._most_best, self._most_sampled = seed, most_best, most_sampled
         self._history: History | None = None
 
@@ -50,6 +60,10 @@ class Reference:
             self._keys = np.empty(0, dtype=np.uint64)
         fresh = np.arange(self._seen, len(history), dtype=np.intp)
         self._seen = len(history)
+        if self._counts is not None:
+            fresh = np.array(
+                [i for i in fresh.tolist() if self._counts(history, i)], dtype=np.intp
+            )
         candidates = np.concatenate([self.pending, fresh])
         ended = _FINISHED[history.status[candidates]]
         self.pending = candidates[~ended]

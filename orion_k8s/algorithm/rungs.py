@@ -12,12 +12,13 @@ from orion_k8s.algorithm.base import Suggestion
 from orion_k8s.algorithm.parameters import whole
 from orion_k8s.algorithm.random import Random
 from orion_k8s.errors import ConfigurationError
-from orion_k8s.history import History
+from orion_k8s.history import CODES, History
 from orion_k8s.space import Space
-from orion_k8s.trial import dump_values
+from orion_k8s.trial import Status, dump_values
 
 Values = tuple[Any, ...]
 
+_REMOVED = CODES[Status.REMOVED.value]
 _EPSILON = 1e-9
 """Powers of the base that reach the highest budget but for rounding reach it."""
 
@@ -76,6 +77,15 @@ class Rungs:
     def of(self, values: Values) -> int | None:
         """Return the rung whose budget a point has, or None."""
         return self._of.get(values[self._place])
+
+
+def budget_of(space: Space, history: History, index: int) -> int | float | None:
+    """Return the fidelity of the trial at an index of a history, None of one that was removed."""
+    assert space.fidelity is not None
+    if history.status[index] == _REMOVED:
+        return None
+    found: int | float = history.values(index)[space.dimensions.index(space.fidelity)]
+    return found
 
 
 def repetitions_of(algorithm: str, repetitions: Any) -> int | None:

@@ -241,6 +241,29 @@ def test_a_space_of_a_fidelity_alone_has_one_point() -> None:
     assert isinstance(end, Finished) and "all 1 points were tried" in end.reason
 
 
+def test_trials_that_had_less_of_the_fidelity_have_no_say() -> None:
+    space = Space.parse({"x": "uniform(0, 1)", "epochs": "fidelity(1, 9, base=3)"})
+    rng = np.random.default_rng(0)
+    whole = [
+        Row(n, "completed", abs(x - 0.7), f"[{x},9]", f"t{n}")
+        for n, x in enumerate(rng.random(30))
+    ]
+    # Good values at another place, at one epoch.
+    short = [Row(n, "completed", -9.0, f"[{n / 1000},1]", f"t{n}") for n in range(30, 200)]
+    gone = [Row(200, "removed", None, "", "t200")]
+    found = [
+        [
+            values_of(TPE(space, 1).suggest(n, 0, history_of(space, rows)))[0]
+            for n in range(201, 221)
+        ]
+        for rows in (whole + gone, whole + short + gone)
+    ]
+    assert found[0] == found[1]
+    prior = create({"random": {}}, space, 1)
+    only_short = history_of(space, short)
+    assert TPE(space, 1).suggest(201, 0, only_short) == prior.suggest(201, 0, only_short)
+
+
 def test_a_point_that_was_removed_is_found_again_at_the_end() -> None:
     space = Space.parse({"n": "randint(0, 8)"})
     rows = [Row(n, "completed", 1.0, f"[{n}]", f"t{n}") for n in range(8)]
