@@ -177,8 +177,8 @@ _TABLE = (
         "executor",
         Text(),
         "joblib",
-        "where trials run: joblib, singleexecutor, poolexecutor, dask, dask-kubernetes, kubernetes,"
-        " or an installed plug-in",
+        "where trials run: joblib, singleexecutor, poolexecutor, dask, dask-kubernetes,"
+        " kubernetes, or an installed plug-in",
         env=("ORION_EXECUTOR",),
         flags=("--executor",),
     ),
