@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from orion_k8s.executor import Future, Outcome
 from orion_k8s.executor.kubernetes import KubernetesJobs
-from orion_k8s.script import ProgramRun
+from orion_k8s.script import ProgramResult, ProgramRun
+from orion_k8s.testing.executor.probes import until
+from tests.functional.jobs.apiserver import ApiServer
 
 RESULT = '[{"name": "x", "type": "objective", "value": 0.5}]'
 """What a program leaves."""
+
+DEADLINE_S = 30.0
 
 
 class Jobs:
@@ -42,3 +47,28 @@ class Jobs:
             "ORION_TRIAL_ATTEMPT": str(attempt),
         }
         return ProgramRun(["train"], str(folder), environment=environment, **more)
+
+
+def outcome(future: Future) -> Outcome:
+    """Wait for a call and return how it ended."""
+    future.wait(DEADLINE_S)
+    return future.outcome()
+
+
+def result(future: Future) -> ProgramResult:
+    """Wait for a program and return how it ended."""
+    value = outcome(future).value
+    assert isinstance(value, ProgramResult), outcome(future)
+    return value
+
+
+def pod(server: ApiServer, number: int = 0) -> Any:
+    """Return the name of the n-th pod, once there is one."""
+    until(lambda: len(server.all("pods")) > number, "there is a pod")
+    return server.all("pods")[number]["metadata"]["name"]
+
+
+def begin(server: ApiServer, executor: KubernetesJobs, name: str) -> None:
+    """Let a pod's program run, and the executor see it."""
+    server.run_pod(name)
+    until(lambda: executor._common.proven, "the executor saw it")
