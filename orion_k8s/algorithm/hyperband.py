@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from orion_k8s.algorithm.base import Algorithm, Finished, Suggestion, Wait
-from orion_k8s.algorithm.rungs import Roots, Rungs, repetitions_of
+from orion_k8s.algorithm.rungs import Roots, Rungs, Values, repetitions_of
 from orion_k8s.history import CODES, History
 from orion_k8s.space import Space
 from orion_k8s.trial import Status
@@ -144,7 +144,7 @@ class Hyperband(Algorithm):
                     values = self._rungs.at(history.values(parent), round_.bracket + rung)
                     return Suggestion(values, decision=key, parent=history.ids[parent])
                 place = round_.first_root + free[chosen]
-                new = self._roots.draw(place, attempt, round_.bracket, history)
+                new = self.new_point(place, attempt, round_.bracket, history)
                 if new is not None:
                     return Suggestion(new, decision=key)
                 if not taken:
@@ -154,6 +154,17 @@ class Hyperband(Algorithm):
                 return State.WAITING
             ranked = ended
         return State.CLOSED
+
+    def new_point(self, place: int, attempt: int, rung: int, history: History) -> Values | None:
+        """Return a point that was not tried at a rung's budget, None where all were.
+
+        Args:
+            place: of the point among all new ones.
+            attempt: how many points were refused.
+            rung: whose budget it gets.
+            history: the mirror.
+        """
+        return self._roots.draw(place, attempt, rung, history)
 
     def _ranked(self, taken: dict[int, int], history: History) -> list[int] | None:
         """Return the trials of a rung from best to worst, None while one of them runs.

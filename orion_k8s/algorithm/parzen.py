@@ -34,15 +34,23 @@ class Parzen:
         points: one a kernel, (n, width) float64 in [0, 1].
         weights: of the kernels, (n,) float64, all above 0.
         prior_weight: of the prior, above 0.
+        factor: by which kernels are wider than they would be.
+        least: width that none goes below.
     """
 
     def __init__(
-        self, axes: Axes, points: FloatArray, weights: FloatArray, prior_weight: float
+        self,
+        axes: Axes,
+        points: FloatArray,
+        weights: FloatArray,
+        prior_weight: float,
+        factor: float = 1.0,
+        least: float = 0.0,
     ) -> None:
         self._axes = axes
         self._weights = np.append(weights, prior_weight) / (weights.sum() + prior_weight)
         self._mu = points[:, axes.numeric]
-        self._sigma = widths(self._mu, len(axes))
+        self._sigma = np.maximum(factor * widths(self._mu, len(axes)), least)
         self._below = ndtr(-self._mu / self._sigma)
         self._inside = ndtr((1.0 - self._mu) / self._sigma) - self._below
         self._tables = [

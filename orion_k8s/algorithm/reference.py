@@ -85,6 +85,17 @@ class Reference:
         self.sampled, self._keys = sampled[order], keys[order]
 
 
+def by_number(history: History, indexes: IntArray) -> IntArray:
+    """Return indexes of trials in order of their numbers, which is the same on every worker."""
+    return indexes[np.argsort(history.numbers[indexes], kind="stable")]
+
+
+def without(indexes: IntArray, few: IntArray) -> IntArray:
+    """Return indexes but for a few."""
+    kept: IntArray = indexes[~(indexes[:, None] == few).any(axis=1)]
+    return kept
+
+
 def hashes(seed: int, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return a hash of each number, (n,) uint64.
 

@@ -22,6 +22,7 @@ _OURS = {
     "tpe": "orion_k8s.algorithm.tpe:TPE",
     "asha": "orion_k8s.algorithm.asha:ASHA",
     "hyperband": "orion_k8s.algorithm.hyperband:Hyperband",
+    "bohb": "orion_k8s.algorithm.bohb:BOHB",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 

@@ -25,7 +25,7 @@ from orion_k8s.algorithm.lies import parse_lie
 from orion_k8s.algorithm.parameters import flag, number, whole
 from orion_k8s.algorithm.parzen import Parzen
 from orion_k8s.algorithm.random import Random
-from orion_k8s.algorithm.reference import Reference
+from orion_k8s.algorithm.reference import Reference, by_number, without
 from orion_k8s.algorithm.rungs import budget_of
 from orion_k8s.algorithm.tpe_parameters import blocks_of, distances_of
 from orion_k8s.history import History
@@ -166,15 +166,15 @@ class TPE(Algorithm):
         good, pending = reference.best[:count], np.empty(0, dtype=np.intp)
         lie = self._lie.objective(objectives)
         if lie is not None:
-            pending = _by_number(history, reference.pending)[-MOST_PENDING:]
+            pending = by_number(history, reference.pending)[-MOST_PENDING:]
             if lie < objectives[good[-1]]:
                 both = np.concatenate([good, pending])
                 taken_for = np.concatenate([objectives[good], np.full(len(pending), lie)])
                 good = both[np.lexsort((history.numbers[both], taken_for))[:count]]
-                pending = _without(pending, good)
-        others = _without(reference.sampled, good)[:MOST_BAD]
+                pending = without(pending, good)
+        others = without(reference.sampled, good)[:MOST_BAD]
         bad = np.concatenate([others, pending])
-        return _by_number(history, good), _by_number(history, bad)
+        return by_number(history, good), by_number(history, bad)
 
     def _weights(self, count: int) -> FloatArray:
         """Return the weights of so many trials, the oldest first, (count,) float64."""
@@ -191,12 +191,3 @@ def _whole_only(space: Space) -> Callable[[History, int], bool] | None:
     if fidelity is None:
         return None
     return lambda history, index: budget_of(space, history, index) == fidelity.high
-
-
-def _without(indexes: IntArray, few: IntArray) -> IntArray:
-    kept: IntArray = indexes[~(indexes[:, None] == few).any(axis=1)]
-    return kept
-
-
-def _by_number(history: History, indexes: IntArray) -> IntArray:
-    return indexes[np.argsort(history.numbers[indexes], kind="stable")]

@@ -30,7 +30,7 @@ GRID: dict[str, list[Any]] = {
     "batch_size": [16, 32, 64, 128],
 }
 EPOCHS = 27
-TUNERS = ("random", "asha", "hyperband")
+TUNERS = ("random", "asha", "hyperband", "bohb")
 FIELDS = ("workers", "tuner", "seed", "epochs", "time")
 
 

@@ -127,3 +127,10 @@ class TestHyperband(AlgorithmContract):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"hyperband": {}}, space, seed)
+
+
+class TestBOHB(TestHyperband):
+    """A model of few trials, so that the runs have one."""
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"bohb": {"min_points_in_model": 2}}, space, seed)
