@@ -162,7 +162,7 @@ class ApiServer:
             }
             self._put(kind, "MODIFIED", now)
             pods = [n for (k, n), o in self._objects.items() if k == "pods"]
-            mine = [n for n in pods if self._objects["pods", n]["metadata"]["job"] == name]
+            mine = [n for n in pods if self._objects["pods", n]["metadata"].get("job") == name]
             if kind == "pods":
                 self._end_deleted(name)
             else:
