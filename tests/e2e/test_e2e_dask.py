@@ -234,29 +234,27 @@ def test_a_cluster_goes_with_the_pod_of_its_worker(ledger: Ledger, restricted: s
 # --- what is wrong -------------------------------------------------------------------------------
 
 
-def refused(kind: str = "dask-kubernetes", **configuration: Any) -> str:
+def refused(**configuration: Any) -> str:
     """Return why an executor can't be made: one sentence of a person's error, exit code 2."""
     with pytest.raises(OrionError) as caught:
-        create_executor(kind, **configuration)
+        create_executor("dask-kubernetes", **configuration)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-@pytest.fixture
-def mine(laptop: Laptop, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The laptop's kubeconfig is this process's; its namespace."""
-    monkeypatch.setenv("KUBECONFIG", laptop.env["KUBECONFIG"])
-    return laptop.namespace
+def refused_at(laptop: Laptop, **configuration: Any) -> str:
+    """Return why it can't be made with the rights of the docs."""
+    return refused(kubeconfig=laptop.env["KUBECONFIG"], **configuration)
 
 
-def test_an_image_that_cannot_be_pulled(mine: str) -> None:
-    said = refused(image="no-such-image:1")
+def test_an_image_that_cannot_be_pulled(laptop: Laptop) -> None:
+    said = refused_at(laptop, image="no-such-image:1")
     assert "does not start: its image 'no-such-image:1' cannot be pulled" in said
-    nothing_left(mine)
+    nothing_left(laptop.namespace)
 
 
-def test_a_scheduler_that_crashes(mine: str) -> None:
+def test_a_scheduler_that_crashes(laptop: Laptop) -> None:
     """Its own last words are told."""
     whole = dask_cluster("x")
     del whole["metadata"]
@@ -265,35 +263,37 @@ def test_a_scheduler_that_crashes(mine: str) -> None:
         "command": ["python", "-c", "import no_such_module"],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-    said = refused(custom_cluster_spec=whole)
+    said = refused_at(laptop, custom_cluster_spec=whole)
     assert "it said: ModuleNotFoundError: No module named 'no_such_module'" in said
-    nothing_left(mine)
+    nothing_left(laptop.namespace)
 
 
-def test_pods_that_the_namespace_forbids(mine: str) -> None:
-    kubectl("label", "ns", mine, "pod-security.kubernetes.io/enforce=restricted")
-    assert "violates PodSecurity" in refused(image=IMAGE)
-    nothing_left(mine)
+def test_pods_that_the_namespace_forbids(laptop: Laptop) -> None:
+    kubectl("label", "ns", laptop.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    assert "violates PodSecurity" in refused_at(laptop, image=IMAGE)
+    nothing_left(laptop.namespace)
 
 
-def test_a_cluster_that_no_node_has_room_for(mine: str) -> None:
+def test_a_cluster_that_no_node_has_room_for(laptop: Laptop) -> None:
     """It may find room later: what is waited for is `start_timeout`."""
-    said = refused(image=IMAGE, resources={"cpu": 900}, start_timeout=5)
+    said = refused_at(laptop, image=IMAGE, resources={"cpu": 900}, start_timeout=5)
     assert "no node can take it: 0/" in said and "start_timeout" in said
-    nothing_left(mine)
+    nothing_left(laptop.namespace)
 
 
-def test_a_name_that_is_taken(mine: str) -> None:
-    apply(dask_cluster("taken", 0), namespace=mine)
-    said = refused(image=IMAGE, name="taken")
+def test_a_name_that_is_taken(laptop: Laptop) -> None:
+    apply(dask_cluster("taken", 0), namespace=laptop.namespace)
+    said = refused_at(laptop, image=IMAGE, name="taken")
     assert "There is a DaskCluster 'taken'" in said and "cluster: taken" in said
-    assert len(clusters(mine)) == 1
+    assert len(clusters(laptop.namespace)) == 1
 
 
-def test_no_such_cluster_to_join(laptop: Laptop, mine: str) -> None:
-    apply(dask_cluster("team-shared", 0), namespace=mine)
-    said = refused(cluster="team-shard")
-    assert said.startswith(f"There is no DaskCluster 'team-shard' in the namespace {mine!r}")
+def test_no_such_cluster_to_join(laptop: Laptop) -> None:
+    apply(dask_cluster("team-shared", 0), namespace=laptop.namespace)
+    said = refused_at(laptop, cluster="team-shard")
+    assert said.startswith(
+        f"There is no DaskCluster 'team-shard' in the namespace {laptop.namespace!r}"
+    )
     rules = [
         {"apiGroups": ["kubernetes.dask.org"], "resources": ["daskclusters"], "verbs": ["list"]}
     ]
@@ -303,15 +303,23 @@ def test_no_such_cluster_to_join(laptop: Laptop, mine: str) -> None:
         "metadata": {"name": "list"},
         "rules": rules,
     }
-    apply(role, namespace=mine)
+    apply(role, namespace=laptop.namespace)
     kubectl(
-        *("create", "rolebinding", "list", "--role=list", f"--serviceaccount={mine}:worker"),
-        namespace=mine,
+        *(
+            "create",
+            "rolebinding",
+            "list",
+            "--role=list",
+            f"--serviceaccount={laptop.namespace}:worker",
+        ),
+        namespace=laptop.namespace,
     )
-    assert "did you mean 'team-shared'? There are: team-shared." in refused(cluster="team-shard")
+    assert "did you mean 'team-shared'? There are: team-shared." in refused_at(
+        laptop, cluster="team-shard"
+    )
 
 
-def test_rights_that_are_missing(laptop: Laptop, mine: str) -> None:
+def test_rights_that_are_missing(laptop: Laptop) -> None:
     nothing: Object = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -321,12 +329,12 @@ def test_rights_that_are_missing(laptop: Laptop, mine: str) -> None:
             {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]},
         ],
     }
-    account(mine, nothing)
-    said = refused(image=IMAGE, adapt={"maximum": 2})
+    account(laptop.namespace, nothing)
+    said = refused_at(laptop, image=IMAGE, adapt={"maximum": 2})
     for right in ("create", "get", "delete"):
         assert f"{right} daskclusters.kubernetes.dask.org" in said
     assert "create daskautoscalers.kubernetes.dask.org" in said
-    assert f"in the namespace {mine!r}" in said and "pods" not in said
+    assert f"in the namespace {laptop.namespace!r}" in said and "pods" not in said
 
 
 def test_no_such_namespace(cluster: str) -> None:
@@ -340,9 +348,9 @@ def test_an_api_server_that_does_not_answer(laptop: Laptop, tmp_path: Path) -> N
     assert "The Kubernetes API server https://127.0.0.1:1 cannot be reached" in said
 
 
-def test_another_python(laptop: Laptop, mine: str) -> None:
+def test_another_python(laptop: Laptop) -> None:
     """Only where the suite's Python is not the image's: no other is at hand."""
     if python_of_the_image() == sys.executable:
         pytest.skip("the suite runs on the image's own Python")
-    assert "on Python 3." in (said := refused(image=IMAGE)) and "this worker" in said
-    nothing_left(mine)
+    assert "on Python 3." in (said := refused_at(laptop, image=IMAGE)) and "this worker" in said
+    nothing_left(laptop.namespace)
