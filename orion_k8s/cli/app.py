@@ -52,6 +52,7 @@ DB_COMMANDS = {
 }
 
 K8S_COMMANDS = {
+    "values": Entry("orion_k8s.cli.k8s_values:values", "Make a values.yaml of an experiment."),
     "init-mongodb": Entry(
         "orion_k8s.cli.k8s_init_mongodb:init_mongodb", "Set up the chart's MongoDB."
     ),
