@@ -100,24 +100,25 @@ def interval(shares: list[float]) -> tuple[float, float, float]:
     return float(np.median(values)), float(low), float(high)
 
 
-def summary(found: Found, wanted: list[Run]) -> str:
-    """Return a table in Markdown: medians in 1/10,000 with their intervals."""
-    shares: dict[tuple[int, str, str, int], list[float]] = defaultdict(list)
+def summary(found: Found, wanted: list[Run], mark: int) -> str:
+    """Return a table in Markdown, after `mark` trials: medians in 1/10,000 and intervals."""
+    shares: dict[tuple[int, str, str], list[float]] = defaultdict(list)
     for one in wanted:
-        for mark, share in zip(MARKS, found.get(one, []), strict=bool(found.get(one))):
-            shares[one.workers, one.table, one.tuner, mark].append(1e4 * share)
-    lines = []
+        if one in found:
+            share = found[one][MARKS.index(mark)]
+            shares[one.workers, one.table, one.tuner].append(1e4 * share)
+    tuners = list(dict.fromkeys(one.tuner for one in wanted))
+    lines = [
+        "| in flight | table | " + " | ".join(tuners) + " |",
+        "|---|---|" + "---|" * len(tuners),
+    ]
     for workers in dict.fromkeys(one.workers for one in wanted):
-        lines += ["", f"{workers} in flight:", ""]
-        lines.append("| table | tuner | " + " | ".join(f"after {m}" for m in MARKS) + " | seeds |")
-        lines.append("|---|---|" + "---|" * (len(MARKS) + 1))
         for table in dict.fromkeys(one.table for one in wanted):
-            for tuner in dict.fromkeys(one.tuner for one in wanted):
-                runs = [shares[workers, table, tuner, mark] for mark in MARKS]
-                if not runs[0]:
-                    continue
-                cells = ["{:.1f} ({:.1f}–{:.1f})".format(*interval(values)) for values in runs]
-                lines.append(f"| {table} | {tuner} | {' | '.join(cells)} | {len(runs[0])} |")
+            runs = [shares[workers, table, tuner] for tuner in tuners]
+            cells = [
+                "{:.1f} ({:.1f}–{:.1f})".format(*interval(run)) if run else "" for run in runs
+            ]
+            lines.append(f"| {workers} | {table} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=TABLES)
     parser.add_argument("--tuners", nargs="+", default=list(TUNERS), choices=list(TUNERS))
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     parser.add_argument("--out", type=Path, default=Path(".cache/quality/tables.csv"))
     chosen = parser.parse_args()
@@ -145,7 +146,8 @@ def main() -> None:
     missing = sum(one not in found for one in wanted)
     print("Share of the table that is better than the best point found, in 1/10,000 (lower is")
     print("better): median over the seeds and its 95 % interval.")
-    print(summary(found, wanted))
+    for mark in MARKS:
+        print(f"\nAfter {mark} trials:\n\n{summary(found, wanted, mark)}")
     if missing:
         print(f"\n{missing} of {len(wanted)} runs are still to be done: run it again.")
 
