@@ -87,10 +87,11 @@ bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their 
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),optuna]'
 	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
 
-bench-quality: venv ## compare what algorithms find with Optuna on tables of real problems (1 h)
+bench-quality: venv ## compare what algorithms find with Optuna and random search (1 h)
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),bench]'
 	@$(BIN)/python -m tests.benchmarks.quality $(QUALITY_ARGS)
 	@$(BIN)/python -m tests.benchmarks.quality.curves
+	@$(BIN)/python -m tests.benchmarks.quality.bbob
 
 mutations: venv ## take each rule of the protocol out of the code: the tests must notice (10 min)
 	@$(BIN)/python tests/mutations/run.py

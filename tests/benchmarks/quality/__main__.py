@@ -10,15 +10,13 @@ import argparse
 import csv
 import itertools
 import time
-import zlib
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from tests.benchmarks.quality.crew import Optuna, Ours, Tuner, run
+from tests.benchmarks.quality.crew import Tuner, run
 from tests.benchmarks.quality.tables import Table
+from tests.benchmarks.quality.tuners import TUNERS, interval
 
 TABLES = (
     "hpolib/protein_structure",
@@ -29,13 +27,6 @@ TABLES = (
 )
 """Those that no default was chosen by. The others were looked at while TPE was written."""
 
-TUNERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "tpe": (Ours, {"name": "tpe"}),
-    "tpe, multivariate=false": (Ours, {"name": "tpe", "multivariate": False}),
-    "Optuna TPE": (Optuna, {"sampler": "TPESampler"}),
-    "Optuna TPE, multivariate=False": (Optuna, {"sampler": "TPESampler", "multivariate": False}),
-    "random": (Ours, {"name": "random"}),
-}
 MARKS = (25, 50, 100)
 FIELDS = ("table", "workers", "tuner", "seed", *(f"after {mark}" for mark in MARKS), "seconds")
 
@@ -89,15 +80,6 @@ def work(wanted: list[Run], path: Path, minutes: float) -> None:
             shares = [table.better(found[:mark]) for mark in MARKS]
             writer.writerow([*one, *shares, round(time.process_time() - began, 3)])
             file.flush()
-
-
-def interval(shares: list[float]) -> tuple[float, float, float]:
-    """Return the median and its 95 % interval by the bootstrap (10,000 resamples)."""
-    values = np.array(shares)
-    dice = np.random.default_rng(zlib.crc32(values.tobytes()))
-    medians = np.median(dice.choice(values, (10_000, len(values))), axis=1)
-    low, high = np.quantile(medians, [0.025, 0.975])
-    return float(np.median(values)), float(low), float(high)
 
 
 def summary(found: Found, wanted: list[Run], mark: int) -> str:
