@@ -86,6 +86,10 @@ class Api:
         """Create an object and return it."""
         return self._json("POST", path, kind, query, body)
 
+    def patch(self, path: str, kind: tuple[str, str], change: Object) -> Object:
+        """Change fields of an object (a JSON merge patch, RFC 7386) and return it."""
+        return self._json("PATCH", path, kind, {}, change)
+
     def delete(self, path: str, kind: tuple[str, str], body: Object) -> None:
         """Delete an object; one that is gone is fine."""
         try:
@@ -151,7 +155,8 @@ class Api:
         headers = {"Accept": "application/json, */*", "User-Agent": "orion-k8s"}
         content = None
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            merge = method == "PATCH"
+            headers["Content-Type"] = f"application/{'merge-patch+' if merge else ''}json"
             content = json.dumps(body).encode()
         asked = {name: value for name, value in query.items() if value is not None}
         url = self.host + path + (f"?{urlencode(asked)}" if asked else "")
@@ -258,6 +263,8 @@ def _configuration(kubeconfig: str | None, context: str | None) -> tuple[Any, st
             "The executor kubernetes needs the package kubernetes, which cannot be imported "
             f"({error}): pip install 'orion-k8s[k8s]'."
         ) from error
+    from yaml import YAMLError
+
     configuration = client.Configuration()
     path = kubeconfig or os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
     # As kubectl does it: a kubeconfig first, and without one the pod's service account.
@@ -269,10 +276,11 @@ def _configuration(kubeconfig: str | None, context: str | None) -> tuple[Any, st
         if "KUBERNETES_SERVICE_HOST" in os.environ:
             config.load_incluster_config(configuration)
             return configuration, own_namespace() or "default"
-    except (ConfigException, OSError, ValueError, TypeError) as error:
+    except (ConfigException, YAMLError, OSError, LookupError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split()).rstrip(".")
         raise ConfigurationError(
-            f"The kubeconfig {path!r} cannot be used: {' '.join(str(error).split())} Correct "
-            "kubeconfig (or KUBECONFIG) and context."
+            f"The kubeconfig {path!r} cannot be used: {why}. Correct kubeconfig (or KUBECONFIG) "
+            "and context."
         ) from error
     raise ConfigurationError(
         f"No Kubernetes cluster is known: there is no file {path}, and this is no pod. Name one "

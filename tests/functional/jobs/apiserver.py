@@ -29,6 +29,7 @@ class ApiServer:
     Attributes:
         on_pod: called with each new pod, in a thread of the server.
         log: what each container printed.
+        token: the one that is let in; "" for any.
         denied: (verb, resource) that the account may not do.
         refusals: what the next requests to create a Job are answered: (status, message).
         lose_replies: so many Jobs are created and nobody is told.
@@ -39,6 +40,7 @@ class ApiServer:
     def __init__(self) -> None:
         self.on_pod: Callable[[Object], None] = lambda pod: None
         self.log = b"said\n"
+        self.token = ""
         self.denied: set[tuple[str, str]] = set()
         self.refusals: list[tuple[int, str]] = []
         self.lose_replies = 0
@@ -272,6 +274,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         state, body = self.server_state, self._body()
+        if state.token and self.headers["Authorization"] != f"Bearer {state.token}":
+            self._answer(*_status(401, "Unauthorized"))
+            return
         if "selfsubjectaccessreviews" in self.path:
             asked = body["spec"]["resourceAttributes"]
             denied = (asked["verb"], asked["resource"]) in state.denied
