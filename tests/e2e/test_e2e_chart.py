@@ -6,13 +6,15 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from orion_k8s.trial import Status
 from tests.chart.helms import find
 from tests.e2e.chart_release import IMAGE, ROOT, Failed, Release, exactly, experiment, until
-from tests.e2e.kubectl import found, kubectl
+from tests.e2e.dask_clusters import operator
+from tests.e2e.kubectl import Object, found, kubectl
 from tests.e2e.ledger import Ledger
 
 # Nothing runs: what is judged is the number that the chart asks for.
@@ -87,6 +89,7 @@ def test_an_upgrade_keeps_what_kubectl_scale_made(release: Release) -> None:
     upgrade("third")
     assert release.replicas() == 0
 
+    release.scale(6)
     force = ["--force-conflicts"] if "v4" in release.helm("version") else []
     if force:  # two want different numbers, and Helm 4 asks who is right
         with pytest.raises(Failed, match=r"conflict with \"kubectl\".*\.spec\.replicas"):
@@ -174,15 +177,44 @@ def test_groups_share_a_history(release4: Release, ledger: Ledger) -> None:
     assert len(release4.pods("worker")) == len(release4.pods("worker-other")) == 1
 
 
+def dask(mode: str, **more: object) -> Object:
+    """Return the values of an executor of Dask."""
+    small = {"resources": {"requests": {"cpu": "10m"}}}
+    workers = {"replicas": 2, **small}
+    return {"type": "dask", "dask": {"mode": mode, "workers": workers, "scheduler": small, **more}}
+
+
 def test_trials_on_dask_workers_of_the_release(release4: Release, ledger: Ledger) -> None:
-    dask = {
-        "mode": "chart",
-        "workers": {"replicas": 2, "resources": {"requests": {"cpu": "10m"}}},
-        "scheduler": {"resources": {"requests": {"cpu": "10m"}}},
-    }
-    release4.install(experiment("report", 6, executor={"type": "dask", "dask": dask}))
+    release4.install(experiment("report", 6, executor=dask("chart")))
     release4.completes(6)
     exactly(release4, ledger, 6)
+
+
+def test_trials_on_a_dask_cluster_that_is_there(release4: Release, ledger: Ledger) -> None:
+    """It is another release's, in the same namespace."""
+    other = Release(release4.program, release4.namespace, "other")
+    free = {"enabled": False}
+    none = {"replicas": 0}
+    other.install(experiment("report", 1, executor=dask("chart"), worker=none, networkPolicy=free))
+    address = "tcp://other-orion-k8s-dask-scheduler:8786"
+    release4.install(experiment("report", 6, executor=dask("external", address=address)))
+    release4.completes(6)
+    exactly(release4, ledger, 6)
+    assert not other.pods("worker")
+
+
+@pytest.mark.parametrize("mode", ["cluster", "ephemeral"])
+def test_trials_on_clusters_of_dask_s_operator(
+    release4: Release, ledger: Ledger, tmp_path: Path, mode: str
+) -> None:
+    with operator(tmp_path):
+        release4.install(experiment("report", 6, executor=dask(mode)))
+        release4.completes(6)
+        exactly(release4, ledger, 6)
+        assert len(found("daskclusters", release4.namespace)) == 1
+        release4.uninstall()
+        # An ephemeral one goes with the worker's pod.
+        until(lambda: not found("daskclusters", release4.namespace))
 
 
 def test_trials_as_jobs(release4: Release, ledger: Ledger) -> None:
@@ -212,7 +244,9 @@ def test_the_manifests_without_helm(
     manifest = Release("", namespace)
     manifest.name = manifest.fullname = "orion-k8s"
     manifest.completes(50)
-    assert "configured" not in kubectl("apply", "-k", str(folder), namespace=namespace)
+    kubectl("apply", "-k", str(folder), namespace=namespace)
+    for one in found("deployments,statefulsets", namespace):
+        assert one["metadata"]["generation"] == 1  # the second time nothing was changed
 
 
 def _ready(pod: dict[str, object]) -> bool:
