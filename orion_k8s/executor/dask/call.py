@@ -15,6 +15,7 @@ The Dask workers import this module; whatever else they need comes with the call
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -30,6 +31,8 @@ PLUGIN = "orion-k8s"
 LEFT = "/left"
 """What is added to a call's name in the flag that its worker sets when it closes in order."""
 
+PYTHON = "{}.{}".format(*sys.version_info)
+
 PATIENCE_S = 2.0
 """How long a Dask worker that closes tries to tell the scheduler so."""
 
@@ -43,6 +46,19 @@ class Repeated:
     """
 
     died: bool
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Instead of a reply: the Dask worker can't run the function, and would not the next time.
+
+    Attributes:
+        worker: its address.
+        why: what it lacks.
+    """
+
+    worker: str
+    why: str
 
 
 @dataclass(eq=False)
@@ -81,13 +97,21 @@ _running: dict[str, Running] = {}
 """By name. The tests and `LocalCluster(processes=False)` have several workers in a process."""
 
 
-def run_call(name: str, call: bytes) -> Reply | Repeated:
+def run_call(name: str, call: bytes, python: str) -> Reply | Repeated | Unfit:
     """Run a packed call in this thread of a Dask worker. The call itself raises nothing.
+
+    Args:
+        name: of the call.
+        call: from `pack`.
+        python: the version that packed it. Another one reads functions wrongly, if at all.
 
     Raises:
         OSError: the worker lost its scheduler.
     """
     worker = get_worker()
+    if python != PYTHON:
+        why = f"it runs Python {PYTHON}, and the functions are of {python}"
+        return Unfit(worker.address, why)
     running = Running(worker)
     _running[name] = running
     try:
@@ -95,7 +119,10 @@ def run_call(name: str, call: bytes) -> Reply | Repeated:
         if repeated is not None:
             assert isinstance(repeated, Repeated)
             return repeated
-        return run_packed(call, begin=running.begin)
+        reply = run_packed(call, begin=running.begin)
+        if reply.unread:
+            return Unfit(worker.address, f"it cannot read the function ({reply.unread})")
+        return reply
     finally:
         del _running[name]
 
@@ -110,11 +137,28 @@ async def _begin(worker: Worker, name: str) -> Repeated | None:
     """Say that the call begins; return what became of its first worker, if it had begun before."""
     if PLUGIN not in worker.plugins:
         await worker.plugin_add(Warden(), name=PLUGIN)
-    scheduler = worker.scheduler
-    if not await scheduler.event_is_set(name=name):
-        await scheduler.event_set(name=name)
+    begun = await _test_and_set(worker, name)
+    if not begun:
         return None
-    return Repeated(died=not await scheduler.event_is_set(name=name + LEFT))
+    return Repeated(died=not await worker.scheduler.event_is_set(name=name + LEFT))
+
+
+async def _test_and_set(worker: Worker, name: str) -> bool:
+    """Set a flag at the scheduler, and return whether it was set before. One round trip."""
+    address = worker.scheduler.address
+    comm = await worker.rpc.connect(address)
+    try:
+        # The scheduler answers what comes by one connection in its order.
+        for operation in ("event_is_set", "event_set"):
+            await comm.write({"op": operation, "name": name, "reply": True})
+        before, _ = await comm.read(), await comm.read()
+        assert isinstance(before, bool), before
+        return before
+    except BaseException:
+        comm.abort()  # an answer may be on its way that nobody else must read
+        raise
+    finally:
+        worker.rpc.reuse(address, comm)
 
 
 class Warden(WorkerPlugin):  # type: ignore[misc]

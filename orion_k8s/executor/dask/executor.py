@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import uuid
@@ -21,6 +22,9 @@ from orion_k8s.executor.dask.task import forget_task, run_task
 from orion_k8s.executor.dask.watch import Watch
 from orion_k8s.executor.slots import CANCELLED
 from orion_k8s.executor.waiting import Bell
+
+FORGET_S = 0.1
+"""How long after its end the scheduler is told that a call is of no interest any more."""
 
 
 class Dask(Executor):
@@ -177,7 +181,12 @@ class Dask(Executor):
             )
             if isinstance(result, Outcome) and isinstance(result.error, ConfigurationError):
                 self._fail(result.error)
+            task = future.task
             self._finish(future, result)
+            # Not now: a message keeps those that follow within a moment waiting, and a task that
+            # is let go is one.
+            await asyncio.sleep(FORGET_S)
+            del task
             await forget_task(future, client, result)
         finally:
             with self._lock:

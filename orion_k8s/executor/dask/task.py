@@ -14,8 +14,8 @@ from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor.base import Ending, Outcome
 from orion_k8s.executor.child import Reply
 from orion_k8s.executor.dask.blame import Blame, lost
-from orion_k8s.executor.dask.bootstrap import PYTHON, Portable
-from orion_k8s.executor.dask.call import LEFT, Repeated
+from orion_k8s.executor.dask.bootstrap import Portable
+from orion_k8s.executor.dask.call import LEFT, PYTHON, Repeated, Unfit
 from orion_k8s.executor.dask.connecting import AWAY
 from orion_k8s.executor.dask.future import DaskFuture
 from orion_k8s.executor.slots import CANCELLED, MOMENT_S
@@ -56,11 +56,10 @@ async def run_task(
     return result
 
 
-def unfit(worker: str, why: str) -> Outcome:
+def unfit(who: str, why: str) -> Outcome:
     """Return the outcome of a call that a Dask worker can't run: that is no fault of its trial."""
     error = ConfigurationError(
-        f"The Dask worker {worker} cannot run trials: {why}. Install on all Dask workers what is "
-        "installed here."
+        f"{who} cannot run trials: {why}. Install on all Dask workers what is installed here."
     )
     return Outcome(Ending.LOST, reason=str(error), error=error)
 
@@ -96,8 +95,8 @@ async def _ask(
             resources=resources or None,
         )
         result = await future.task
-        if isinstance(result, tuple) and not isinstance(result, Reply):
-            return unfit(*result)
+        if isinstance(result, Unfit):
+            return unfit(f"The Dask worker {result.worker}", result.why)
         assert isinstance(result, Reply | Repeated)
         return result
     except KilledWorker as error:
@@ -108,8 +107,8 @@ async def _ask(
     except Exception as error:
         if client.status != "running":
             return lost("The Dask cluster lost the call", error)
+        if isinstance(error, ImportError):
+            return unfit("A Dask worker", f"it needs orion-k8s ({error})")
         # The call itself raises nothing: what went wrong will go wrong again.
         text = f"The Dask worker could not run the call: {type(error).__name__}: {error}"
-        if isinstance(error, ModuleNotFoundError):
-            text += ". The Dask workers need orion-k8s and what the function imports."
         return Outcome(Ending.CRASHED, reason=text, error=error)

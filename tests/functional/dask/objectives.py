@@ -49,6 +49,12 @@ def square(x: float) -> float:
     return x**2
 
 
+def noted_square(x: float, trial: Any, folder: str) -> float:
+    """Note the trial, the process, and the point."""
+    note(folder, "start", trial.id, os.getpid(), x)
+    return x**2
+
+
 def worker_name() -> str:
     return str(get_worker().name)
 
