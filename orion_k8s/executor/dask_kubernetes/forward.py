@@ -113,6 +113,10 @@ class Forward:
                 self._connections.add(task)
                 try:
                     await self._carry(session, reader, writer)
+                except asyncio.CancelledError:
+                    # Only by the closing below. Left to asyncio's streams, it would be logged as
+                    # an error by them before Python 3.12.
+                    return
                 finally:
                     self._connections.discard(task)
 
