@@ -29,7 +29,7 @@ from orion_k8s.cli.tables import (
     show_table,
 )
 from orion_k8s.storage import Storage
-from orion_k8s.trial import Status, TrialRecord
+from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
 
 REASON_LINES = 5
 """Lines of the newest broken trial's reason that are shown."""
@@ -55,24 +55,39 @@ def status(
             records = storage.experiments()
         else:
             records = all_versions(storage, name, version)
-        found = standings(storage, records)
-        groups = [
-            list(group)
-            for _, group in groupby(
-                found, lambda s: s.record.name if collapse else (s.record.name, s.record.version)
-            )
-        ]
-        if json and all:
-            show_json_lines(_plain_trials(storage, found))
-        elif json:
-            show_json([_plain(storage, group, collapse) for group in groups])
-        elif not groups:
-            typer.echo(f"There are no experiments in {storage.describe()} yet.")
-        else:
-            for position, group in enumerate(groups):
-                if position:
-                    typer.echo()
-                _show(storage, group, all)
+        show(storage, records, all, collapse, json)
+
+
+def show(
+    storage: Storage, records: list[ExperimentRecord], all: bool, collapse: bool, json: bool
+) -> None:
+    """Print how experiments stand.
+
+    Args:
+        storage: where they are.
+        records: the experiments.
+        all: a line for each trial.
+        collapse: put versions together.
+        json: print JSON.
+    """
+    found = standings(storage, records)
+    groups = [
+        list(group)
+        for _, group in groupby(
+            found, lambda s: s.record.name if collapse else (s.record.name, s.record.version)
+        )
+    ]
+    if json and all:
+        show_json_lines(_plain_trials(storage, found))
+    elif json:
+        show_json([_plain(storage, group, collapse) for group in groups])
+    elif not groups:
+        typer.echo(f"There are no experiments in {storage.describe()} yet.")
+    else:
+        for position, group in enumerate(groups):
+            if position:
+                typer.echo()
+            _show(storage, group, all)
 
 
 def _show(storage: Storage, group: list[Standing], all: bool) -> None:

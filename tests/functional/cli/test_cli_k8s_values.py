@@ -5,50 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from helm_template import arguments, configured, named, rendered
 from hunting import Shell
-
-from tests.chart.helms import find
-
-CHART = Path(__file__).parents[3] / "charts" / "orion-k8s"
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
-
-
-def rendered(text: str) -> dict[str, Any]:
-    """Let Helm render the chart with the values; its objects by kind and name."""
-    done = subprocess.run(
-        [find("helm4"), "template", "r", str(CHART), "-f", "-"],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = filter(None, yaml.safe_load_all(done.stdout))
-    return {f"{o['kind']}/{o['metadata']['name']}": o for o in found}
-
-
-def arguments(objects: dict[str, Any]) -> list[str]:
-    """Return the program's command as the worker's pod has it."""
-    [container] = objects["Deployment/r-orion-k8s-worker"]["spec"]["template"]["spec"][
-        "containers"
-    ]
-    words: list[str] = container["args"]
-    return words[2:]
-
-
-def configured(objects: dict[str, Any]) -> dict[str, Any]:
-    """Return the experiment as the worker's configuration file has it."""
-    text = objects["ConfigMap/r-orion-k8s-experiment"]["data"]["experiment.yaml"]
-    found: dict[str, Any] = yaml.safe_load(text)["experiment"]
-    return found
 
 
 def test_an_experiment_of_the_history(shell: Shell) -> None:
@@ -73,7 +39,7 @@ def test_an_experiment_of_the_history(shell: Shell) -> None:
         "seed": record.seed,
         "working_dir": "/trials",
     }
-    files = objects["ConfigMap/r-orion-k8s-files"]["data"]
+    files = named(objects, "ConfigMap/r-orion-k8s-files")["data"]
     assert files == {"train.sh": (shell.folder / "train.sh").read_text()}
     assert done.stderr.splitlines() == [
         "Not carried over: Its 2 trials: `orion-k8s db dump` and `db load` take them along."
@@ -117,7 +83,7 @@ def test_files_go_along_as_they_are(shell: Shell) -> None:
         *("python", "/experiment/a.py", "/experiment/2-a.py", "--again=/experiment/2-a.py"),
         *("--config=/experiment/conf.yaml", "big data/", "binary", str(outside), "no-such-file"),
     ]
-    assert objects["ConfigMap/r-orion-k8s-files"]["data"] == {
+    assert named(objects, "ConfigMap/r-orion-k8s-files")["data"] == {
         "a.py": "import sys\n\tx = '~ {{ . }}'  \n\n",
         "2-a.py": "# one\r\ntwo: é\n",
         "conf.yaml": "lr: orion~uniform(0, 1)\n",
@@ -145,7 +111,7 @@ def test_settings_of_the_worker(shell: Shell) -> None:
     assert arguments(objects)[2:] == [
         *("--conf", "/experiment/conf.yaml", "--momentum~uniform(0, 1)")
     ]
-    pod = objects["Deployment/r-orion-k8s-worker"]["spec"]["template"]["spec"]
+    pod = named(objects, "Deployment/r-orion-k8s-worker")["spec"]["template"]["spec"]
     env = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
     assert env["ORION_N_WORKERS"] == "3" and env["ORION_GRACE"] == "90"
     assert env["ORION_HEARTBEAT"] == "7.5" and env["ORION_WORKER_MAX_TRIALS"] == "4"
@@ -192,7 +158,7 @@ def test_a_stored_command_without_its_folder(shell: Shell) -> None:
     done = shell.ok("k8s", "values", "-n", "e")
     objects = rendered(done.stdout)
     assert arguments(objects) == ["sh", "p.sh", "--config", "/experiment/conf.yaml"]
-    assert objects["ConfigMap/r-orion-k8s-files"]["data"] == {
+    assert named(objects, "ConfigMap/r-orion-k8s-files")["data"] == {
         "conf.yaml": "x: orion~uniform(0, 1)\n"
     }
     assert "is not on this machine" in done.stderr
