@@ -10,3 +10,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from orion_k8s.cli.app import run
 
     return run(argv)
+
+
+def kubectl() -> int:
+    """Run as kubectl's plug-in: `kubectl orion status` is `orion-k8s k8s status`."""
+    import sys
+
+    return main(["k8s", *sys.argv[1:]])

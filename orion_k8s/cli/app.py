@@ -53,6 +53,15 @@ DB_COMMANDS = {
 
 K8S_COMMANDS = {
     "values": Entry("orion_k8s.cli.k8s_values:values", "Make a values.yaml of an experiment."),
+    "install": Entry("orion_k8s.cli.k8s_install:install", "Install a release with Helm."),
+    "status": Entry("orion_k8s.cli.k8s_status:status", "Show how a release stands."),
+    "scale": Entry("orion_k8s.cli.k8s_scale:scale", "Set how many workers a release has."),
+    "logs": Entry("orion_k8s.cli.k8s_logs:logs", "Show the log of the pod that ran a trial."),
+    "forward": Entry("orion_k8s.cli.k8s_forward:forward", "Open a port to the history."),
+    "export": Entry("orion_k8s.cli.k8s_export:export", "Copy the history to a SQLite file."),
+    "import-katib": Entry(
+        "orion_k8s.cli.k8s_import_katib:import_katib", "Make a values.yaml of Katib's Experiment."
+    ),
     "init-mongodb": Entry(
         "orion_k8s.cli.k8s_init_mongodb:init_mongodb", "Set up the chart's MongoDB."
     ),
