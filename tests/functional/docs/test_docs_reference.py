@@ -15,7 +15,7 @@ from visitors import Visitor
 import orion_k8s
 from orion_k8s import errors
 from orion_k8s.algorithm.registry import _OURS, find
-from orion_k8s.cli.app import DB_COMMANDS
+from orion_k8s.cli.app import DB_COMMANDS, K8S_COMMANDS
 from orion_k8s.cli.texts import EXIT_CODES
 from orion_k8s.config import Level
 from orion_k8s.script import Command
@@ -116,6 +116,11 @@ def test_what_a_person_may_set() -> None:
 def test_commands_of_the_database() -> None:
     told = [code(row[0]) for row in DATABASES.rows("Commands")]
     assert told == [f"orion-k8s db {name}" for name in DB_COMMANDS]
+
+
+def test_commands_for_kubernetes() -> None:
+    rows = page("docs/kubernetes-cli.md").rows("The command line for Kubernetes")
+    assert [code(row[0]) for row in rows] == [f"orion-k8s k8s {name}" for name in K8S_COMMANDS]
 
 
 def test_collections_and_indexes() -> None:
