@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -55,6 +56,8 @@ def main(settings: dict[str, Any]) -> None:
     arguments = {"ledger": settings["ledger"], "hold": settings["hold"]}
     with experiment.tmp_executor("dask-kubernetes", **settings["executor"]):
         experiment.workon(objective, trial_arg="trial", **arguments)
+    left = set(threading.enumerate()) - {threading.main_thread()}
+    assert not left, f"threads are left: {left}"
     completed = [t for t in experiment.fetch_trials() if t.status.value == "completed"]
     print("completed", len(completed), flush=True)
 

@@ -234,11 +234,11 @@ def test_a_cluster_goes_with_the_pod_of_its_worker(ledger: Ledger, restricted: s
 # --- what is wrong -------------------------------------------------------------------------------
 
 
-def refused(**configuration: Any) -> str:
-    """Return why an executor can't be made: one sentence of a person's error, exit code 2."""
+def refused(code: int = 2, **configuration: Any) -> str:
+    """Return why an executor can't be made: one sentence of a person's error."""
     with pytest.raises(OrionError) as caught:
         create_executor("dask-kubernetes", **configuration)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == code
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -278,6 +278,20 @@ def test_a_cluster_that_no_node_has_room_for(laptop: Laptop) -> None:
     """It may find room later: what is waited for is `start_timeout`."""
     said = refused_at(laptop, image=IMAGE, resources={"cpu": 900}, start_timeout=5)
     assert "no node can take it: 0/" in said and "start_timeout" in said
+    nothing_left(laptop.namespace)
+
+
+def test_dask_workers_that_no_node_has_room_for(laptop: Laptop) -> None:
+    """The scheduler runs, so there may be room some day: it is said, and waited for."""
+    whole = dask_cluster("x")
+    del whole["metadata"]
+    whole["spec"]["worker"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "900"}}
+    worker = laptop.work(2, custom_cluster_spec=whole)
+    word = "has had no worker for"
+    until(lambda: word in laptop.log.read_text(), "it says so", START_S)
+    assert "no node can take it: 0/" in laptop.log.read_text()
+    worker.send_signal(signal.SIGINT)
+    worker.wait(START_S)
     nothing_left(laptop.namespace)
 
 
@@ -344,7 +358,7 @@ def test_no_such_namespace(cluster: str) -> None:
 
 def test_an_api_server_that_does_not_answer(laptop: Laptop, tmp_path: Path) -> None:
     path = kubeconfig(tmp_path / "away", laptop.namespace, server="https://127.0.0.1:1")
-    said = refused(image=IMAGE, kubeconfig=str(path))
+    said = refused(10, image=IMAGE, kubeconfig=str(path))
     assert "The Kubernetes API server https://127.0.0.1:1 cannot be reached" in said
 
 

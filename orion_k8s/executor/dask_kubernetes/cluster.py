@@ -21,15 +21,15 @@ class KubernetesCluster(Cluster):
 
     Args:
         place: the DaskCluster; it is closed here.
-        needs_workers: whether it is a fault that there is none.
+        may_be_empty: whether it is right to have no Dask worker for a while.
 
     Raises:
         ConfigurationError: it can't be made or reached, or is of another version.
     """
 
-    def __init__(self, place: Place, needs_workers: bool = True) -> None:
+    def __init__(self, place: Place, may_be_empty: bool = False) -> None:
         self._place = place
-        self._needs_workers = needs_workers
+        self._may_be_empty = may_be_empty
         self._touched = self._seen = time.monotonic()
         self._patience_s = LONELY_S
         try:
@@ -49,7 +49,6 @@ class KubernetesCluster(Cluster):
         """Return how many calls fit in the cluster now. See `Cluster.count`."""
         room = super().count()
         self._keep()
-        self._watch_workers()
         return room
 
     def reopen(self) -> None:
@@ -92,15 +91,19 @@ class KubernetesCluster(Cluster):
             log.debug("the scheduler could not be told that it is in use: %s", error)
 
     def _watch_workers(self) -> None:
-        """Say why there is no Dask worker, when that lasts."""
+        """Say why there is no Dask worker, when that lasts. Instead of `Cluster`'s own word."""
         now = time.monotonic()
-        if self._workers or not self._needs_workers:
+        if self._workers:
             self._seen, self._patience_s = now, LONELY_S
         elif now - self._seen >= self._patience_s:
+            why = self._place.why_no_worker()
+            if why is None and self._may_be_empty:
+                self._patience_s += LONELY_S
+                return
             self._patience_s *= 10
             log.warning(
                 "the DaskCluster %s has had no worker for %.0f s%s",
                 self._place.name,
                 now - self._seen,
-                f": {why}" if (why := self._place.why_no_worker()) else "",
+                f": {why}" if why else "",
             )

@@ -55,8 +55,10 @@ class DaskKubernetes(Dask):
 
     Raises:
         MissingExtra: a package is not installed.
-        ConfigurationError: an argument can't be used, the API server or the scheduler can't be
-            reached, the operator or a right is missing, or the scheduler does not start.
+        ConfigurationError: an argument can't be used, the operator is missing, or the scheduler
+            does not start.
+        AccessRefused: a right is missing.
+        ExecutorUnavailable: the API server or the scheduler does not answer.
     """
 
     name: ClassVar[str] = "dask-kubernetes"
@@ -118,7 +120,7 @@ class DaskKubernetes(Dask):
         common = (api, namespace, forward, start_s)
         place: Place = Joined(*common, cluster) if cluster else Made(*common, wanted, own)
         self._adapt: Adapt | None = wanted.adapt
-        self._kubernetes = KubernetesCluster(place, needs_workers=wanted.pods > 0)
+        self._kubernetes = KubernetesCluster(place, may_be_empty=wanted.adapt is not None)
         limit = n_workers if cluster else None
         self._begin(self._kubernetes, limit=limit, priority=priority)
 

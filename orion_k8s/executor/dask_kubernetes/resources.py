@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orion_k8s.errors import AccessRefused, ConfigurationError
+from orion_k8s.errors import AccessRefused, ConfigurationError, ExecutorUnavailable
 from orion_k8s.executor.dask_kubernetes.arguments import nearest
 from orion_k8s.executor.dask_kubernetes.spec import NAME_LABEL, PART_LABEL, maker_of
 from orion_k8s.executor.kubernetes.api import Api, Away, Refused
@@ -191,7 +191,7 @@ class Resources:
         try:
             yield
         except Away as error:
-            raise ConfigurationError(
+            raise ExecutorUnavailable(
                 f"The Kubernetes API server {self.api.host} cannot be reached ({error}): check "
                 "the kubeconfig, its context and the network."
             ) from error

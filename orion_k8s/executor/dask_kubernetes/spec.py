@@ -104,6 +104,7 @@ def cluster_object(
     spec["worker"]["replicas"] = wanted.pods
     selector = spec["scheduler"]["service"].setdefault("selector", {PART_LABEL: "scheduler"})
     selector[NAME_LABEL] = name
+    _serve_http(spec["scheduler"]["spec"]["containers"][0])
     return made
 
 
@@ -170,7 +171,6 @@ def _generated(wanted: Wanted, name: str, own: OwnPod | None) -> Object:
     container = scheduler["containers"][0]
     container["command"] = list(SCHEDULER)
     container["args"] = container["args"][1:]
-    container["env"] = _with_http_api(container["env"])
     container = worker["containers"][0]
     count = len(wanted.worker_command or WORKER)
     container["command"], container["args"] = container["args"][:count], container["args"][count:]
@@ -179,15 +179,15 @@ def _generated(wanted: Wanted, name: str, own: OwnPod | None) -> Object:
     return made
 
 
-def _with_http_api(env: list[Object]) -> list[Object]:
-    """Return variables with which the scheduler answers the operator by HTTP.
+def _serve_http(container: Object) -> None:
+    """Let a scheduler answer the operator by HTTP.
 
     Else the operator takes Dask's own protocol, and so needs the same version of Dask as here.
     """
-    if any(item["name"] == HTTP_ROUTES for item in env):
-        return env
-    routes = [*dask.config.get("distributed.scheduler.http.routes"), _HTTP_API]
-    return [*env, {"name": HTTP_ROUTES, "value": json.dumps(list(dict.fromkeys(routes)))}]
+    env = container["env"] = container.get("env") or []
+    if not any(item["name"] == HTTP_ROUTES for item in env):
+        routes = [*dask.config.get("distributed.scheduler.http.routes"), _HTTP_API]
+        env.append({"name": HTTP_ROUTES, "value": json.dumps(list(dict.fromkeys(routes)))})
 
 
 def _fill_pod(pod: Object, own: OwnPod | None, same_image: bool) -> None:

@@ -131,6 +131,10 @@ def test_a_spec_of_ones_own_stays_as_it_is(tmp_path: Path) -> None:
     made = cluster_object(wanted, "mine", "team", "me", OWN)
     assert made["metadata"]["labels"]["team"] == "vision"
     assert made["metadata"]["ownerReferences"] == [OWN.reference]
+    # What the operator asks by HTTP is added, and nothing else.
+    scheduler = pod_of(made, "scheduler")["containers"][0]
+    assert [item["name"] for item in scheduler.pop("env")] == [spec.HTTP_ROUTES]
+    del pod_of(own, "scheduler")["containers"][0]["env"]
     assert made["spec"] == own["spec"]
 
 
