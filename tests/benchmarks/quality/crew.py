@@ -18,8 +18,8 @@ from orion_k8s.trial import Status
 class Tuner(Protocol):
     """What is compared."""
 
-    def ask(self) -> tuple[Any, dict[str, Any]]:
-        """Return a key of the next trial, and its parameters."""
+    def ask(self) -> tuple[Any, dict[str, Any]] | None:
+        """Return a key of the next trial, and its parameters; None where there is none now."""
 
     def tell(self, key: Any, objective: float) -> None:
         """Take in a result."""
@@ -33,11 +33,12 @@ class Ours:
         self.algorithm = create({name: parameters}, self.space, seed)
         self.trials, self.history = Trials(), History(self.space)
 
-    def ask(self) -> tuple[int, dict[str, Any]]:
+    def ask(self) -> tuple[int, dict[str, Any]] | None:
         number = len(self.trials.rows)
         for attempt in range(MOST_ATTEMPTS):
             answer = self.algorithm.suggest(number, attempt, self.history)
-            assert isinstance(answer, Suggestion), answer
+            if not isinstance(answer, Suggestion):
+                return None
             if not self.trials.claim(number, answer):
                 self.history.fill([self.trials.rows[number]])
                 return number, self.space.params(answer.values)
@@ -99,7 +100,9 @@ def run(
     running: list[tuple[float, int, Any, float]] = []
     while len(found) < trials:
         while len(running) < workers and order < trials:
-            key, params = tuner.ask()
+            asked = tuner.ask()
+            assert asked is not None, "the table is used up"
+            key, params = asked
             heapq.heappush(
                 running, (now + dice.lognormvariate(0.0, 0.5), order, key, objective(params))
             )

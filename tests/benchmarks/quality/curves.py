@@ -10,6 +10,7 @@ import argparse
 import csv
 import heapq
 import itertools
+import math
 import random
 import statistics
 import time
@@ -94,24 +95,29 @@ class Curves:
         return float(np.quantile(self.errors[:, -1], share, method="lower"))
 
 
-def race(tuner: Ours, curves: Curves, target: float, workers: int, seed: int) -> tuple[int, float]:
+def race(
+    tuner: Ours, curves: Curves, target: float, workers: int, seed: int
+) -> tuple[float, float]:
     """Run until a trial reaches the target.
 
     A trial is trained from its first epoch on, a promoted one too. An epoch takes a time of its
     trial's own, log-normal (σ = 0.5).
 
     Returns:
-        the epochs of all trials until then, those of running ones included, and the time.
+        the epochs of all trials until then, those of running ones included, and the time; both
+        infinite where the tuner had no more trials before that.
     """
     dice = random.Random(seed)
     now, order, begun = 0.0, 0, 0
     running: list[tuple[float, int, Any, float]] = []
     while True:
-        while len(running) < workers:
-            key, params = tuner.ask()
+        while len(running) < workers and (asked := tuner.ask()) is not None:
+            key, params = asked
             took = params["epochs"] * dice.lognormvariate(0.0, 0.5)
             heapq.heappush(running, (now + took, order, key, curves(params)))
             order, begun = order + 1, begun + params["epochs"]
+        if not running:
+            return math.inf, math.inf
         now, _, key, error = heapq.heappop(running)
         if error <= target:
             return begun, now
@@ -148,7 +154,8 @@ def main() -> None:
         for column in (0, 1):
             values = [result[column] for result in results]
             base = statistics.median(one[column] for one in found[workers, "random"])
-            low, middle, high = statistics.quantiles(values, n=4)
+            # Not interpolated: a tuner may never have come there.
+            low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
             cells += [f"{middle:.0f} ({low:.0f}–{high:.0f})", f"{base / middle:.1f}"]
         print(f"| {workers} | {name} | {' | '.join(cells)} |")
 
