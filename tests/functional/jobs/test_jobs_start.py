@@ -66,6 +66,19 @@ def test_once_a_program_ran_a_full_cluster_is_waited_for(
     assert caplog.text.count("a trial waits") == 1
 
 
+def test_a_suspended_job_has_all_the_time(
+    server: ApiServer,
+    jobs: Jobs,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What Kueue holds back is in a queue: that is not a cluster where nothing starts."""
+    monkeypatch.setattr(common, "QUIET_S", 0.1)
+    future = jobs.make(queue="team-a", start_timeout=0.3).submit(jobs.run())
+    until(lambda: "it is suspended in Kueue's queue 'team-a'" in caplog.text or future.done())
+    assert not future.done()
+
+
 def test_a_quota_that_refuses_jobs_is_waited_for(server: ApiServer, jobs: Jobs) -> None:
     server.refusals = [(403, "jobs.batch is forbidden: exceeded quota: small")] * 2
     future = jobs.make().submit(jobs.run())
