@@ -65,6 +65,7 @@ class Release:
         self.namespace = namespace
         self.name = name
         self.fullname = f"{name}-orion-k8s"
+        self.uri_options = "directConnection=true"
 
     # --- what a person types ---------------------------------------------------------------------
 
@@ -173,7 +174,7 @@ class Release:
         password = base64.b64decode(secret["data"]["mongodb-password"]).decode()
         environ = {"ORION_DB_USERNAME": "orion", "ORION_DB_PASSWORD": password}
         with self.forward() as port:
-            uri = f"mongodb://127.0.0.1:{port}/orion?directConnection=true"
+            uri = f"mongodb://127.0.0.1:{port}/orion?{self.uri_options}"
             with open_storage(uri, environ=environ) as storage:
                 records = storage.experiments()
                 assert len(records) <= 1

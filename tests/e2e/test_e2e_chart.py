@@ -13,8 +13,9 @@ import pytest
 from orion_k8s.trial import Status
 from tests.chart.helms import find
 from tests.e2e.chart_release import IMAGE, ROOT, Failed, Release, exactly, experiment, until
+from tests.e2e.chart_tls import secret
 from tests.e2e.dask_clusters import operator
-from tests.e2e.kubectl import Object, found, kubectl
+from tests.e2e.kubectl import Object, apply, found, kubectl
 from tests.e2e.ledger import Ledger
 
 # Nothing runs: what is judged is the number that the chart asks for.
@@ -201,6 +202,32 @@ def test_trials_on_a_dask_cluster_that_is_there(release4: Release, ledger: Ledge
     release4.completes(6)
     exactly(release4, ledger, 6)
     assert not other.pods("worker")
+
+
+def test_tls_on_every_way(release4: Release, ledger: Ledger) -> None:
+    mongodb, scheduler = f"{release4.fullname}-mongodb", f"{release4.fullname}-dask-scheduler"
+    apply(
+        secret("mongodb-tls", mongodb, f"{mongodb}-0.{mongodb}-members"),
+        secret("dask-tls", scheduler),
+        namespace=release4.namespace,
+    )
+    executor = dask("chart", tls={"secret": "dask-tls"})
+    tls = {"tls": {"enabled": True, "existingSecret": "mongodb-tls"}}
+    release4.install(experiment("report", 4, executor=executor, mongodb=tls))
+    release4.uri_options += "&tls=true&tlsInsecure=true"  # it is not 127.0.0.1's certificate
+    release4.completes(4)
+    exactly(release4, ledger, 4)
+
+
+def test_a_worker_that_is_killed_loses_nothing(release4: Release, ledger: Ledger) -> None:
+    release4.install(experiment("hold-first", 4, worker={"replicas": 2, "heartbeat": 2}))
+    until(lambda: len(ledger.notes("start")) == 2)
+    victim = release4.pods("worker")[0]["metadata"]["name"]
+    kubectl("delete", "pod", victim, "--force", "--grace-period=0", namespace=release4.namespace)
+    until(lambda: any(note.attempt == 2 for note in ledger.notes("start")))
+    ledger.set("go")
+    release4.completes(4)
+    exactly(release4, ledger, 4)
 
 
 @pytest.mark.parametrize("mode", ["cluster", "ephemeral"])
