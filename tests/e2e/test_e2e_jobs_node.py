@@ -6,11 +6,14 @@ ORION_TEST_START_NODE   a command that brings it back
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
+import uuid
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,13 +55,83 @@ def nodes(cluster: str) -> Iterator[tuple[str, str]]:
         until(lambda: ready(victim), "the node is back", 120.0)
 
 
+GHOST = "orion-test/ghost"
+"""A taint that keeps everybody else's pods away."""
+
+
+@contextmanager
+def a_ghost() -> Iterator[str]:
+    """Add a node that is ready once and never heard of again; its name."""
+    name = f"ghost-{uuid.uuid4().hex[:8]}"
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+        "spec": {"taints": [{"key": GHOST, "effect": "NoSchedule"}]},
+    }
+    kubectl("create", "-f", "-", stdin=json.dumps(node))
+    room = {"cpu": "4", "memory": "8Gi", "pods": "10"}
+    ready_now = {"type": "Ready", "status": "True", "reason": "Ghost", "message": "once"}
+    status = {"capacity": room, "allocatable": room, "conditions": [ready_now]}
+    try:
+        patch("node", name, status)
+        yield name
+    finally:
+        kubectl("delete", "node", name)
+
+
+def patch(kind: str, name: str, status: Object, namespace: str | None = None) -> None:
+    """Change the status of an object, as its kubelet would."""
+    words = ("patch", kind, name, "--subresource=status", "--type=merge", "-p")
+    kubectl(*words, json.dumps({"status": status}), namespace=namespace)
+
+
+def pretend_to_run(pod: Object) -> None:
+    """Let a pod on the ghost run."""
+    began = "2026-01-01T00:00:00Z"
+    container = {
+        **{"name": "trial", "image": "i", "imageID": "", "restartCount": 0},
+        **{"ready": True, "started": True, "state": {"running": {"startedAt": began}}},
+    }
+    status = {"phase": "Running", "startTime": began, "containerStatuses": [container]}
+    patch("pod", pod["metadata"]["name"], status, pod["metadata"]["namespace"])
+
+
+def test_a_node_that_falls_silent(tmp_path: Path, namespace: str) -> None:
+    """Its trials run again elsewhere, though its pods never go."""
+    ledger = Ledger(namespace)
+    hunter = Hunter(tmp_path, namespace)
+    with a_ghost() as node:
+        options = ("--max-trials", "3", "--n-workers", "2", "--grace", "1")
+        words = hunter.words("report", *options, template=at_best_on(node))
+        worker = hunter.start(*words)
+        until(lambda: len(hunter.pods()) == 2, "two pods", 60.0)
+        until(
+            lambda: {pod["spec"].get("nodeName") for pod in hunter.pods()} == {node},
+            "they are on the ghost",
+        )
+        lost = {pod["metadata"]["labels"]["orion-k8s/trial"] for pod in hunter.pods()}
+        for pod in hunter.pods():
+            pretend_to_run(pod)
+        out, err = worker.communicate(timeout=LOST_S)
+    assert worker.returncode == 0, out + err
+    assert hunter.counts() == {"completed": 3}
+    attempts = {(trial.id, trial.attempt) for trial in hunter.trials()}
+    assert {trial for trial, attempt in attempts if attempt == 2} == lost
+    starts = Counter((note.trial, note.attempt) for note in ledger.notes("start"))
+    assert starts == dict.fromkeys(attempts, 1)
+    assert err.count("runs again: its node went away") == 2
+    assert err.count("does not end, for its node does not answer") == 2
+
+
 def at_best_on(node: str) -> Object:
     """Return a template whose pods go elsewhere only where that node is gone."""
     terms = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]
     preferred = [{"weight": 100, "preference": {"matchExpressions": terms}}]
     affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
     whole = template()
-    whole["spec"]["template"]["spec"]["affinity"] = affinity
+    pod = whole["spec"]["template"]["spec"]
+    pod["affinity"], pod["tolerations"] = affinity, [{"key": GHOST, "operator": "Exists"}]
     return whole
 
 

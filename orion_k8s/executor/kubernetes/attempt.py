@@ -194,7 +194,7 @@ class Attempt:
                 break
             try:
                 if pod is None and not job_asked:
-                    self._cluster.delete_job(self._name, wait=True)
+                    self._cluster.delete_job(self._name)
                     job_asked = True
                     if news.job is None:  # it was asked for, and perhaps never made
                         break

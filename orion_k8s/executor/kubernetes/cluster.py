@@ -46,15 +46,16 @@ class Cluster:
             dryRun="All" if dry else None,
         )
 
-    def delete_job(self, name: str, uid: str | None = None, wait: bool = False) -> None:
+    def delete_job(self, name: str, uid: str | None = None) -> None:
         """Delete a Job and its pods; one that is gone is fine.
+
+        The Job stays until its pods are gone: by it, others see that they are not.
 
         Args:
             name: of the Job.
             uid: of the very one that is meant; None for whichever has the name.
-            wait: keep the Job until its pods are gone.
         """
-        body: Object = {"propagationPolicy": "Foreground" if wait else "Background"}
+        body: Object = {"propagationPolicy": "Foreground"}
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         try:

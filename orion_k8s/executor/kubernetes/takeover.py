@@ -92,7 +92,7 @@ def _wait_gone(
 
 def _deletion(common: Common, job: Object) -> Callable[[], None]:
     uid = job["metadata"]["uid"]
-    return lambda: common.cluster.delete_job(_name(job), uid, wait=True)
+    return lambda: common.cluster.delete_job(_name(job), uid)
 
 
 def _name(job: Object) -> str:
