@@ -15,16 +15,11 @@ ARG PYTHON=docker.io/library/python:3.13-slim
 
 # What it needs, in a layer that a change of the code leaves alone.
 FROM ${PYTHON} AS needs
-ARG EXTRAS=dask,k8s
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
-COPY requirements/ci.txt requirements/
-# The package itself is an empty one here; its own place is named by a .pth file.
+COPY requirements/image.txt /src/
+# A .pth file names the place of the code.
 RUN python -m venv /opt/orion-k8s && \
-    mkdir orion_k8s && echo '__version__ = "0"' > orion_k8s/__init__.py && \
-    /opt/orion-k8s/bin/pip install --quiet -c requirements/ci.txt ".[${EXTRAS}]" && \
-    /opt/orion-k8s/bin/pip uninstall --quiet --yes orion-k8s && \
+    /opt/orion-k8s/bin/pip install --quiet -r /src/image.txt && \
     echo /opt/orion-k8s/code > "$(echo /opt/orion-k8s/lib/python3*/site-packages)/orion-k8s.pth"
 
 FROM ${PYTHON} AS code

@@ -14,7 +14,8 @@ IMAGE ?= orion-k8s:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' orion_k8s/__i
 # More for the tool that builds it, such as --platform linux/arm64
 IMAGE_ARGS ?=
 EXTRAS := test,dev,demo,dask,k8s
-LOWEST_EXTRAS := test,demo,dask
+LOWEST_EXTRAS := test,demo
+IMAGE_EXTRAS := dask,k8s,dask
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -101,7 +102,7 @@ chart-test: venv ## test the chart and the manifests without a cluster, with bot
 
 image: ## build the image orion-k8s:VERSION with docker, podman or buildah; IMAGE=NAME:TAG names it
 	@for tool in docker podman buildah; do \
-	    if command -v $$tool >/dev/null; then \
+	    if $$tool info >/dev/null 2>&1; then \
 	        exec $$tool build -t "$(IMAGE)" $(IMAGE_ARGS) .; \
 	    fi; \
 	done; echo "An image is built by docker, podman or buildah: install one of them." >&2; exit 1
@@ -120,6 +121,9 @@ lock: $(UV) ## write requirements/*.txt anew from pyproject.toml
 	@$(UV) pip compile --quiet pyproject.toml $(addprefix --extra ,$(subst $(,), ,$(LOWEST_EXTRAS))) \
 	    --resolution lowest-direct --python-version 3.10 --no-annotate \
 	    --custom-compile-command 'make lock' --upgrade --output-file requirements/lowest.txt
+	@$(UV) pip compile --quiet pyproject.toml $(addprefix --extra ,$(subst $(,), ,$(IMAGE_EXTRAS))) \
+	    --universal --python-version 3.13 --no-annotate --custom-compile-command 'make lock' \
+	    --constraint requirements/ci.txt --upgrade --output-file requirements/image.txt
 
 $(UV):
 	@$(call find_python,$(PYTHONS),sys.version_info >= (3$(,) 10),$(NO_PYTHON)); \

@@ -63,6 +63,15 @@ def test_the_chart_is_of_the_package_s_version() -> None:
     assert f":{orion_k8s.__version__}" in chart["annotations"]["artifacthub.io/images"]
 
 
+def test_the_image_has_the_versions_that_are_tested() -> None:
+    tested = (ROOT / "requirements" / "ci.txt").read_text(encoding="utf-8").splitlines()
+    pinned = (ROOT / "requirements" / "image.txt").read_text(encoding="utf-8").splitlines()
+    known = {line.partition(" ")[0] for line in tested if "==" in line}
+    for line in pinned:
+        if "==" in line:
+            assert line.partition(" ")[0] in known, "run make lock"
+
+
 def test_no_template_asks_for_a_value_that_there_is_not() -> None:
     known = SCHEMA["properties"]
     for path in (CHART / "templates").rglob("*"):

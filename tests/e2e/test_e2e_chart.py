@@ -79,10 +79,16 @@ def test_an_upgrade_keeps_what_kubectl_scale_made(release: Release) -> None:
         annotations = release.deployment()["spec"]["template"]["metadata"]["annotations"]
         assert annotations["note"] == note
 
+    def passwords() -> object:
+        [secret] = found("secrets", release.namespace, release.selector)
+        return secret["data"]
+
     release.install(values)
+    before = passwords()
     assert release.replicas() == 2
     release.scale(7)
     upgrade("first")
+    assert passwords() == before
     assert release.replicas() == 7
     upgrade("second")
     assert release.replicas() == 7
@@ -102,6 +108,27 @@ def test_an_upgrade_keeps_what_kubectl_scale_made(release: Release) -> None:
     release.scale(5)
     upgrade("seventh", replicas=3)
     assert release.replicas() == 5
+
+
+def test_an_upgrade_keeps_the_number_of_a_job_s_pods(release: Release) -> None:
+    values = experiment(
+        "report", 3, worker={**NOWHERE, "kind": "Job", "replicas": 2}, mongodb=NOWHERE
+    )
+
+    def job() -> Object:
+        [one] = found("jobs", release.namespace, release.selector)
+        return one
+
+    release.install(values)
+    name = job()["metadata"]["name"]
+    assert job()["spec"]["parallelism"] == 2
+    patch = '{"spec": {"parallelism": 5}}'
+    kubectl("patch", "job", name, "-p", patch, namespace=release.namespace)
+    release.upgrade({**values, "commonAnnotations": {"note": "another"}})
+    assert job()["metadata"]["name"] == name and job()["spec"]["parallelism"] == 5
+    # Another template is another Job, and the old one goes.
+    release.upgrade({**values, "logs": {"format": "text"}})
+    until(lambda: job()["metadata"]["name"] != name)
 
 
 def test_scaling_under_load(release4: Release, ledger: Ledger) -> None:
@@ -171,7 +198,15 @@ def test_jobs_end_with_the_experiment(release4: Release, ledger: Ledger) -> None
 
 
 def test_groups_share_a_history(release4: Release, ledger: Ledger) -> None:
-    values = experiment("report", 8, workerGroups={"other": {"replicas": 1, "slots": 2}})
+    """One of them as a user that nobody has given a name, as OpenShift does."""
+    nobody = {
+        "runAsNonRoot": True,
+        "runAsUser": 1000730000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        "fsGroup": 1000730000,
+    }
+    other = {"replicas": 1, "slots": 2, "podSecurityContext": nobody}
+    values = experiment("report", 8, workerGroups={"other": other})
     release4.install(values)
     release4.completes(8)
     exactly(release4, ledger, 8)
