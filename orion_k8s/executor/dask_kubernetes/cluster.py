@@ -12,7 +12,7 @@ from orion_k8s.executor.dask_kubernetes.place import Place
 
 log = logging.getLogger(__name__)
 
-LONELY_S = 30.0
+LONELY_S = 60.0
 """After so long without a Dask worker it is said why, and then again after ten times as long."""
 
 
@@ -21,19 +21,22 @@ class KubernetesCluster(Cluster):
 
     Args:
         place: the DaskCluster; it is closed here.
+        pods: Dask workers that come by themselves after its start.
         may_be_empty: whether it is right to have no Dask worker for a while.
 
     Raises:
         ConfigurationError: it can't be made or reached, or is of another version.
     """
 
-    def __init__(self, place: Place, may_be_empty: bool = False) -> None:
+    def __init__(self, place: Place, pods: int = 0, may_be_empty: bool = False) -> None:
         self._place = place
+        self._pods, self._came = pods, False
         self._may_be_empty = may_be_empty
-        self._touched = self._seen = time.monotonic()
+        self._opened = self._touched = self._seen = time.monotonic()
         self._patience_s = LONELY_S
         try:
             address = place.address()
+            self._opened = time.monotonic()
             super().__init__(None, None, {}, {"address": address})
         except BaseException:
             place.close()
@@ -45,9 +48,16 @@ class KubernetesCluster(Cluster):
         workers = self._workers
         return sum(workers.values()) / len(workers) if workers else 1.0
 
+    @property
+    def coming(self) -> int:
+        """How many Dask workers there will be in a moment; 0 when they came, or did not."""
+        late = time.monotonic() - self._opened > LONELY_S
+        return 0 if self._came or late else self._pods
+
     def count(self) -> int:
         """Return how many calls fit in the cluster now. See `Cluster.count`."""
         room = super().count()
+        self._came = self._came or len(self._workers) >= self._pods
         self._keep()
         return room
 
@@ -61,6 +71,8 @@ class KubernetesCluster(Cluster):
             self.address = self._arguments["address"] = self._place.address()
         except AccessRefused as error:  # a right that was taken away may be given back
             raise ConfigurationError(str(error)) from error
+        self._opened = self._seen = time.monotonic()
+        self._came = False
         super().reopen()
 
     def give_up(self) -> None:

@@ -120,18 +120,23 @@ class DaskKubernetes(Dask):
         common = (api, namespace, forward, start_s)
         place: Place = Joined(*common, cluster) if cluster else Made(*common, wanted, own)
         self._adapt: Adapt | None = wanted.adapt
-        self._kubernetes = KubernetesCluster(place, may_be_empty=wanted.adapt is not None)
+        pods = 0 if cluster else wanted.pods
+        self._kubernetes = KubernetesCluster(place, pods, may_be_empty=wanted.adapt is not None)
         limit = n_workers if cluster else None
         self._begin(self._kubernetes, limit=limit, priority=priority)
 
     def slots(self) -> int:
         """Return how many calls can run at once now: none while the scheduler is away.
 
-        Where the operator scales the cluster as many calls wait as run: it adds Dask workers for
-        those that wait, and only for those.
+        Calls may wait for the Dask workers that a new cluster begins with. Where the operator
+        scales the cluster as many calls wait as run: it adds Dask workers for those that wait, and
+        only for those.
         """
         room = super().slots()
-        if self._adapt is None or room == 0:
+        if room == 0:
+            return 0
+        room = max(room, self._kubernetes.coming)
+        if self._adapt is None:
             return room
         most = math.ceil(self._adapt.maximum * self._kubernetes.threads_per_worker)
         return max(room, min(2 * room, most))
