@@ -150,6 +150,8 @@ class Cluster:
     def _close_client(self) -> None:
         with suppress(*AWAY):  # it says goodbye, which a scheduler that hangs does not answer
             self.client.close(timeout=self._timeout_s)
+        # `close` leaves the thread of a client that gave up by itself. Twice is content.
+        self.client._loop_runner.stop()
 
     def _watch_workers(self) -> None:
         """Say that no call fits in the cluster, once: else nobody would know why nothing runs."""

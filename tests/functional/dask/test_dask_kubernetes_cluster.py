@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,13 +125,14 @@ def test_it_is_said_why_no_worker_comes(
 def test_a_cluster_that_moves_is_followed(
     dask: DaskProcesses, place: Here, tmp_path: Path, impatient: None
 ) -> None:
-    """Another port, or a whole cluster that was made anew."""
+    """Another port, or a whole cluster that was made anew; no thread of the old client is left."""
 
     class Follower(Dask):
         def __init__(self, cluster: KubernetesCluster) -> None:
             self._begin(cluster, limit=None, priority=0)
 
     dask.worker()
+    before = set(threading.enumerate())
     with Follower(KubernetesCluster(place)) as executor:
         assert executor.submit(square, 2).get(DEADLINE_S) == 4
         folder = tmp_path / "other"
@@ -143,3 +145,4 @@ def test_a_cluster_that_moves_is_followed(
                 dask.kill(process)
             until(lambda: executor.slots() == 2, "the other one is there", DEADLINE_S)
             assert executor.submit(square, 3).get(DEADLINE_S) == 9
+    until(lambda: set(threading.enumerate()) <= before, "all threads have ended", DEADLINE_S)
