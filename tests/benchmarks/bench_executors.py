@@ -154,7 +154,18 @@ def test_switching_in_mid_experiment(dask: DaskProcesses, tmp_path: Path) -> Non
             client.workon(stamp, max_trials=2, path=str(log))
         return float(log.read_text().splitlines()[-2]) - before
 
+    def bare() -> float:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        before = time.time()
+        pool = ProcessPoolExecutor(2)
+        wait([pool.submit(stamp, str(log), **POINT) for _ in range(2)])
+        pool.shutdown(wait=True, kill_workers=True)
+        return float(log.read_text().splitlines()[-2]) - before
+
     with experiment(tmp_path / "db", max_trials=10**6) as client:
         for name, configuration in kinds:
             seconds = median(lambda n=name, c=configuration: switch(n, c), REPETITIONS)
             say(f"switching to {name}, s", f"{seconds:.2f}", "goal 1")
+            if name == "joblib":
+                say("  the first call of a bare pool of loky", f"{median(bare, REPETITIONS):.2f}")
