@@ -44,6 +44,7 @@ class Cluster:
         logs: of pods by their names.
         denied: (verb, resource) that the account may not do; the verb "list everywhere" is one.
         mongodb: HOST:PORT that port-forwards lead to.
+        away: pods whose port-forwards break at once.
         asked: (verb, resource) of all requests.
     """
 
@@ -52,6 +53,7 @@ class Cluster:
         self.logs: dict[str, str] = {}
         self.denied: set[tuple[str, str]] = set()
         self.mongodb = ""
+        self.away: set[str] = set()
         self.asked: list[tuple[str, str]] = []
         self.port = 0
 
@@ -133,7 +135,7 @@ class Cluster:
         if key not in self.objects:
             return _status(404, f'{resource} "{name}" not found')
         if part == "portforward":
-            return await self._tunnel(request)
+            return await self._tunnel(request, name in self.away)
         if part == "log":
             return web.Response(text=self.logs[name])
         if verb == "patch":
@@ -142,11 +144,15 @@ class Cluster:
             self.objects[key]["spec"].update((await request.json())["spec"])
         return web.json_response(self.objects[key])
 
-    async def _tunnel(self, request: web.Request) -> web.StreamResponse:
+    async def _tunnel(self, request: web.Request, away: bool) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return _status(400, "Upgrade request required")
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
         await socket.prepare(request)
+        if away:
+            assert request.transport is not None
+            request.transport.abort()
+            return socket
         host, _, port = self.mongodb.partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         number = int(request.query["ports"]).to_bytes(2, "little")

@@ -106,14 +106,9 @@ def test_a_release_whose_workers_have_not_begun(
     assert said.out.startswith("release r")
 
 
-@pytest.mark.mongo
-def test_all_through_a_port_forward(
-    k8s: Callable[..., Said],
-    cluster: Cluster,
-    tmp_path: Path,
-    guarded_mongodb: str,
-) -> None:
-    """By the release's own Secret, to a server that lets nobody else in."""
+@pytest.fixture
+def guarded(cluster: Cluster, guarded_mongodb: str) -> Iterator[History]:
+    """A release whose MongoDB lets nobody in but by the release's own Secret."""
     database = f"test_{uuid.uuid4().hex[:16]}"
     cluster.mongodb = guarded_mongodb
     mongodb = {"database": database, "auth": {"username": "worker"}}
@@ -125,19 +120,38 @@ def test_all_through_a_port_forward(
     url = f"mongodb://worker:s3cret@{guarded_mongodb}/{database}"
     history = History(f"{url}?directConnection=true&authSource=admin")
     with history.storage:
-        ids = lived(history)
-        said = k8s("status")
-        assert said.code == 0, said
-        assert said.err == ""
-        assert "MongoDB: 0 of 1 ready" in said.out and "1 of 3 completed" in said.out
-        assert k8s("export", "mine.db").code == 0
-        with SQLite(str(tmp_path / "mine.db")) as copy:
-            [record] = copy.experiments()
-            assert [trial.id for trial in copy.trials(record.id)] == ids
-        _check_forward(cluster, tmp_path)
-        cluster.secret("r-orion-k8s-mongodb", mongodb_password="wrong")
-        refused = k8s("status")
-        assert refused.code == 5 and "Traceback" not in refused.err, refused
+        yield history
+
+
+@pytest.mark.mongo
+def test_all_through_a_port_forward(
+    k8s: Callable[..., Said], cluster: Cluster, tmp_path: Path, guarded: History
+) -> None:
+    ids = lived(guarded)
+    said = k8s("status")
+    assert said.code == 0, said
+    assert said.err == ""
+    assert "MongoDB: 0 of 1 ready" in said.out and "1 of 3 completed" in said.out
+    assert k8s("export", "mine.db").code == 0
+    with SQLite(str(tmp_path / "mine.db")) as copy:
+        [record] = copy.experiments()
+        assert [trial.id for trial in copy.trials(record.id)] == ids
+    _check_forward(cluster, tmp_path)
+    cluster.secret("r-orion-k8s-mongodb", mongodb_password="wrong")
+    refused = k8s("status")
+    assert refused.code == 5 and "Traceback" not in refused.err, refused
+
+
+@pytest.mark.mongo
+def test_of_several_members_the_primary_is_read(
+    k8s: Callable[..., Said], cluster: Cluster, guarded: History
+) -> None:
+    lived(guarded)
+    labels = cluster.one("pods", "r-orion-k8s-mongodb-0")["metadata"]["labels"]
+    cluster.pod("r-orion-k8s-mongodb-1", labels)
+    cluster.away = {"r-orion-k8s-mongodb-0"}
+    said = k8s("status")
+    assert said.code == 0 and "1 of 3 completed" in said.out, said
 
 
 def _check_forward(cluster: Cluster, folder: Path) -> None:
