@@ -157,6 +157,23 @@ def test_scaling_under_load(release4: Release, ledger: Ledger) -> None:
     exactly(release4, ledger, 10)
 
 
+def test_a_rolling_upgrade_under_load(release4: Release, ledger: Ledger) -> None:
+    worker = {"replicas": 2, "grace": 2}
+    values = experiment("hold-first", 6, worker=worker)
+    release4.install(values)
+    until(lambda: len(ledger.notes("start")) == 2)
+    old = {pod["metadata"]["name"] for pod in release4.pods("worker")}
+    held = {note.trial for note in ledger.notes("start")}
+    # Other pods, and MongoDB's stays.
+    release4.upgrade({**values, "worker": {**values["worker"], "podAnnotations": {"new": "yes"}}})
+    until(lambda: not old & {pod["metadata"]["name"] for pod in release4.pods("worker")})
+    ledger.set("go")
+    release4.completes(6)
+    exactly(release4, ledger, 6)
+    assert held <= {note.trial for note in ledger.notes("start") if note.attempt == 2}
+    assert release4.restarts() == release4.restarts("mongodb") == 0
+
+
 def test_an_outage_of_the_database_restarts_no_worker(release4: Release, ledger: Ledger) -> None:
     release4.install(experiment("hold", 6, worker={"replicas": 2}))
     until(lambda: len(ledger.notes("start")) == 2)
