@@ -13,5 +13,5 @@ DEBUG = "show the traceback of an error"
 EXIT_CODES = (
     "Exit codes: 0 done; 1 unexpected; 2 usage; 3 broken experiment; 4 idle timeout; 5 database;"
     " 6 schema of the database; 7 not found; 8 experiment removed; 9 only suspended trials left;"
-    " 130 and 143 ended by SIGINT and SIGTERM."
+    " 10 the executor's cluster unreachable; 130 and 143 ended by SIGINT and SIGTERM."
 )
