@@ -223,7 +223,7 @@ def requeued(hunter: Hunter) -> None:
 def test_trials_that_cannot_start(
     configuration: dict[str, object], sentence: str, hunter: Hunter
 ) -> None:
-    words = hunter.words("report", "--max-trials", "4", start_timeout=7, **configuration)
+    words = hunter.words("report", "--max-trials", "4", start_timeout=15, **configuration)
     done = hunter.run(*words)
     assert done.returncode == 2, done.stdout + done.stderr
     last = done.stderr.strip().splitlines()[-1]
