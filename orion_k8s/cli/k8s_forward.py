@@ -7,7 +7,8 @@ import shlex
 import signal
 import tempfile
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,8 @@ def forward(
     """
     from orion_k8s.k8s.history import reached
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
     with (
+        _ended_in_order(),
         found(release, namespace, kube_context) as (here, it),
         reached(here, it) as address,
         tempfile.TemporaryDirectory(prefix="orion-k8s-") as folder,
@@ -55,5 +55,16 @@ def forward(
             threading.Event().wait()
 
 
-def _end(number: int, frame: Any) -> None:
-    raise SystemExit(128 + number)
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let a signal that ends this process leave nothing behind either."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -48,6 +48,8 @@ class Reservations:
         self._owned = owned
         self._last = weakref.finalize(self, _end_in_thread, self._heart, owned)
         self._last.atexit = False  # there, no thread can be started: `_end_all` does it
+        if owned:
+            _remember(self)
 
     def hold(self, lease: Lease) -> None:
         """Renew this lease from now on."""

@@ -34,6 +34,20 @@ while not experiment.is_done:
 """
 
 
+LOOK = """
+import sys
+from orion_k8s import build_experiment
+
+experiment = build_experiment("e", space={"x": "uniform(0, 1)"}, storage=sys.argv[1])
+assert not experiment.is_done
+"""
+
+
+def test_a_program_that_only_looks_leaves_nothing_open(url: str, scripts: Scripts) -> None:
+    looking = scripts.start(LOOK, url)
+    assert looking.communicate(timeout=120) == ("", "") and looking.returncode == 0
+
+
 def test_loops_in_several_processes_give_exactly_n(
     url: str, scripts: Scripts, tmp_path: Path
 ) -> None:
