@@ -99,7 +99,9 @@ def cluster_object(
     # for gone, and deletes the cluster.
     if own is not None and own.uid and own.namespace == namespace:
         metadata["ownerReferences"] = [*(metadata.get("ownerReferences") or []), own.reference]
-    if wanted.custom is None or "idleTimeout" not in spec:
+    # Dask's own builder writes 0 into each spec, whether anybody meant it or not: whoever does
+    # says so by the argument.
+    if wanted.custom is None or not spec.get("idleTimeout"):
         spec["idleTimeout"] = math.ceil(wanted.idle_s)
     spec["worker"]["replicas"] = wanted.pods
     selector = spec["scheduler"]["service"].setdefault("selector", {PART_LABEL: "scheduler"})

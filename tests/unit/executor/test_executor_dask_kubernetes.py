@@ -149,6 +149,14 @@ def test_a_spec_without_a_name_serves_many_workers() -> None:
     assert "metadata" not in own
 
 
+@pytest.mark.parametrize(("idle_timeout", "written"), [(300.0, 300), (0, 0)])
+def test_a_spec_of_dasks_own_builder_ends_when_idle(idle_timeout: float, written: int) -> None:
+    own = make_cluster_spec("x", image="a")
+    assert own["spec"]["idleTimeout"] == 0
+    made = make(custom_cluster_spec=own, idle_timeout=idle_timeout)
+    assert made["spec"]["idleTimeout"] == written
+
+
 def test_autoscaler_belongs_to_its_cluster() -> None:
     wanted = make_wanted(adapt={"maximum": 4}, image="a")
     assert (wanted.pods, wanted.adapt) == (0, arguments.Adapt(0, 4))
