@@ -129,6 +129,10 @@ class Watch:
                 return
             except ConfigurationError as error:
                 log.warning("%s The next try comes in %.0f s.", error, wait_s)
+            except Exception as error:  # Dask's own, whatever it is: this thread must not end
+                log.warning(
+                    "Dask's client fails (%r); the next try comes in %.0f s", error, wait_s
+                )
             if self._closing.wait(wait_s * random.uniform(0.5, 1.0)):
                 return
             wait_s = min(2 * wait_s, BACKOFF_S[1])
