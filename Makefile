@@ -14,7 +14,7 @@ IMAGE ?= orion-k8s:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' orion_k8s/__i
 # More for the tool that builds it, such as --platform linux/arm64
 IMAGE_ARGS ?=
 EXTRAS := test,dev,demo,dask,k8s
-LOWEST_EXTRAS := test,demo,dask
+LOWEST_EXTRAS := test,demo,dask,k8s
 IMAGE_EXTRAS := dask,k8s
 
 SHELL := /bin/bash

@@ -9,20 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
+from dask_kubernetes.operator import make_cluster_spec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orion_k8s.errors import ConfigurationError, MissingExtra
-from orion_k8s.executor.registry import create_executor
-
-pytest.importorskip("dask_kubernetes", reason="`make test-lowest` installs no extras")
-
-from dask_kubernetes.operator import make_cluster_spec
-
 from orion_k8s.executor.dask_kubernetes import arguments, spec
 from orion_k8s.executor.dask_kubernetes.arguments import make_wanted
 from orion_k8s.executor.dask_kubernetes.scheduler import is_ready, why_not
 from orion_k8s.executor.dask_kubernetes.spec import OwnPod, autoscaler_object, cluster_object
+from orion_k8s.executor.registry import create_executor
 
 OWN = OwnPod(
     name="worker-0",
