@@ -231,7 +231,6 @@ def _forward(namespace: Namespace, release: Release, url: str, ca_file: str | No
 
 def _to_pod(namespace: Namespace, release: Release, name: str) -> Forward:
     from orion_k8s.executor.dask_kubernetes.forward import Forward, Tunnels
-    from orion_k8s.executor.dask_kubernetes.place import _tls
 
     api = namespace.api
 
@@ -245,16 +244,7 @@ def _to_pod(namespace: Namespace, release: Release, name: str) -> Forward:
             raise NotFound(f"the pod {name} is not ready")
         return f"{api.host}{namespace.path('pods', name)}/portforward?ports={PORT}"
 
-    configuration = api._configuration
-    return Forward(
-        Tunnels(
-            find=find,
-            headers=api._credentials,
-            tls=_tls(configuration),
-            server_hostname=configuration.tls_server_name or None,
-            proxy=configuration.proxy or None,
-        )
-    )
+    return Forward(Tunnels.through(api, find))
 
 
 def _is_primary(url: str) -> bool:

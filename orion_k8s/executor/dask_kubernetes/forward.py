@@ -15,11 +15,12 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
 from orion_k8s.errors import UsageError
-from orion_k8s.executor.kubernetes.api import Away, Refused
+from orion_k8s.executor.kubernetes.api import Api, Away, Refused
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,18 @@ class Tunnels:
     tls: ssl.SSLContext | None = None
     server_hostname: str | None = None
     proxy: str | None = None
+
+    @classmethod
+    def through(cls, api: Api, find: Callable[[], str]) -> Tunnels:
+        """Return the tunnels that an API server opens, with its own TLS, credentials and proxy."""
+        configuration = api.configuration
+        return cls(
+            find=find,
+            headers=api.credentials,
+            tls=_tls(configuration),
+            server_hostname=configuration.tls_server_name or None,
+            proxy=configuration.proxy or None,
+        )
 
 
 class Forward:
@@ -194,3 +207,24 @@ async def _down(tunnel: aiohttp.ClientWebSocketResponse, writer: asyncio.StreamW
             else:
                 writer.write(message.data[1:])
                 await writer.drain()
+
+
+def _tls(configuration: Any) -> ssl.SSLContext | None:
+    """Return the TLS settings that the package kubernetes uses for its own requests."""
+    from urllib3.util.ssl_ import create_urllib3_context
+
+    if not str(configuration.host).startswith("https:"):
+        return None
+    mode = ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE
+    context: ssl.SSLContext = create_urllib3_context(cert_reqs=mode)
+    data = getattr(configuration, "ca_cert_data", None)
+    if configuration.ssl_ca_cert or data:
+        context.load_verify_locations(cafile=configuration.ssl_ca_cert, cadata=data)
+    else:
+        context.load_default_certs()
+    context.check_hostname = bool(
+        configuration.verify_ssl and configuration.assert_hostname is not False
+    )
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context

@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import socket
-import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -107,14 +106,7 @@ class Place(ABC):
             path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}"
             return f"{self._api.host}{path}/portforward?ports={PORT}"
 
-        configuration = self._api._configuration
-        return Tunnels(
-            find=find,
-            headers=self._api._credentials,
-            tls=_tls(configuration),
-            server_hostname=configuration.tls_server_name or None,
-            proxy=configuration.proxy or None,
-        )
+        return Tunnels.through(self._api, find)
 
 
 class Joined(Place):
@@ -205,27 +197,6 @@ class Made(Place):
         log.info(
             "made the DaskCluster %s in the namespace %s", self._name, self.resources.namespace
         )
-
-
-def _tls(configuration: Any) -> ssl.SSLContext | None:
-    """Return the TLS settings that the package kubernetes uses for its own requests."""
-    from urllib3.util.ssl_ import create_urllib3_context
-
-    if not str(configuration.host).startswith("https:"):
-        return None
-    mode = ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE
-    context: ssl.SSLContext = create_urllib3_context(cert_reqs=mode)
-    data = getattr(configuration, "ca_cert_data", None)
-    if configuration.ssl_ca_cert or data:
-        context.load_verify_locations(cafile=configuration.ssl_ca_cert, cadata=data)
-    else:
-        context.load_default_certs()
-    context.check_hostname = bool(
-        configuration.verify_ssl and configuration.assert_hostname is not False
-    )
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, configuration.key_file)
-    return context
 
 
 def own_pod(api: Api, environment: Mapping[str, str]) -> OwnPod | None:

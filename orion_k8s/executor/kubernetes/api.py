@@ -55,6 +55,7 @@ class Api:
 
     Attributes:
         host: the server's address.
+        configuration: of the package kubernetes, as it found it.
         namespace: the usual one of the context or of the pod.
         calls: how many requests of a kind were made, such as ("create", "jobs").
 
@@ -71,7 +72,7 @@ class Api:
         configuration.connection_pool_maxsize = 256
         self.host = str(configuration.host)
         self.calls: Counter[tuple[str, str]] = Counter()
-        self._configuration = configuration
+        self.configuration = configuration
         self._pool = RESTClientObject(configuration).pool_manager
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self._lock = threading.Lock()
@@ -161,7 +162,7 @@ class Api:
         asked = {name: value for name, value in query.items() if value is not None}
         url = self.host + path + (f"?{urlencode(asked)}" if asked else "")
         try:
-            headers |= self._credentials()
+            headers |= self.credentials()
             response = self._pool.request(
                 method,
                 url,
@@ -185,12 +186,17 @@ class Api:
             response.close()
             response.release_conn()
 
-    def _credentials(self) -> dict[str, str]:
+    def credentials(self) -> dict[str, str]:
+        """Return the headers that say who asks.
+
+        Raises:
+            Away: they cannot be had now.
+        """
         from kubernetes.config import ConfigException
 
         try:
             # A token that runs out is renewed in here.
-            token = self._configuration.auth_settings().get("BearerToken", {}).get("value")
+            token = self.configuration.auth_settings().get("BearerToken", {}).get("value")
         except (ConfigException, OSError, ValueError) as error:
             raise Away(f"no credentials: {error}") from error
         return {"Authorization": str(token)} if token else {}
