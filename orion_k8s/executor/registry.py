@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from orion_k8s.errors import ConfigurationError, MissingExtra
 from orion_k8s.executor.base import Executor
+from orion_k8s.executor.nearest import nearest
 from orion_k8s.executor.workers import count_workers
 
 GROUP = "orion_k8s.executor"
@@ -47,7 +47,7 @@ def create_executor(name: str, /, n_workers: int | None = None, **configuration:
             if argument not in allowed:
                 raise ConfigurationError(
                     f"The executor {kind.name} takes no argument {argument!r}"
-                    f"{_nearest(argument, allowed)} It takes: {', '.join(allowed) or 'none'}."
+                    f"{nearest(argument, allowed)} It takes: {', '.join(allowed) or 'none'}."
                 )
     if n_workers is not None:
         configuration["n_workers"] = count_workers(n_workers)
@@ -73,8 +73,7 @@ def executor_class(name: str) -> type[Executor]:
     if wanted not in others:
         names = sorted({*BUILT_IN, *others})
         raise ConfigurationError(
-            f"There is no executor {name!r}{_nearest(wanted, names)} "
-            f"There are: {', '.join(names)}."
+            f"There is no executor {name!r}{nearest(wanted, names)} There are: {', '.join(names)}."
         )
     return _load(others[wanted])
 
@@ -97,8 +96,3 @@ def _load(point: EntryPoint) -> type[Executor]:
             "orion_k8s.executor.Executor."
         )
     return kind
-
-
-def _nearest(word: str, words: list[str]) -> str:
-    close = get_close_matches(word, words, n=1)
-    return f": did you mean {close[0]!r}?" if close else "."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import dask
@@ -12,6 +11,7 @@ from dask.utils import parse_timedelta
 from distributed import Client, LocalCluster, Nanny, Worker
 
 from orion_k8s.errors import ConfigurationError
+from orion_k8s.executor.nearest import nearest
 
 OURS = ("loop", "asynchronous", "set_as_default", "extensions", "self", "args", "kwargs")
 """Arguments of Dask that make no sense in a configuration."""
@@ -96,12 +96,6 @@ def timeout_of(arguments: Mapping[str, Any]) -> float:
             f"timeout must be seconds or a text such as '30 s', not {timeout!r}."
         )
     return seconds
-
-
-def nearest(word: str, words: list[str]) -> str:
-    """Return the end of a sentence about a word that nobody knows."""
-    close = get_close_matches(word, words, n=1)
-    return f": did you mean {close[0]!r}?" if close else "."
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from distributed import Security
 
 from orion_k8s.errors import ConfigurationError
-from orion_k8s.executor.dask.arguments import nearest
+from orion_k8s.executor.nearest import nearest
 
 FIELDS = sorted([*Security.__slots__, "server_hostname"])
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}

@@ -8,13 +8,13 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import yaml
 
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor.kubernetes.arguments import amounts, environment, seconds, word
+from orion_k8s.executor.nearest import nearest
 
 Object = dict[str, Any]
 
@@ -173,12 +173,6 @@ def read_custom(given: str | Mapping[str, Any]) -> Object:
             "tcp-comm)."
         )
     return custom
-
-
-def nearest(word: str, words: list[str]) -> str:
-    """Return the end of a sentence: what may have been meant."""
-    close = get_close_matches(word, words, n=1)
-    return f": did you mean {close[0]!r}?" if close else "."
 
 
 def _adapt(given: Mapping[str, int]) -> Adapt:

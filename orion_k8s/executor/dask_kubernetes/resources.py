@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from orion_k8s.errors import AccessRefused, ConfigurationError, ExecutorUnavailable
-from orion_k8s.executor.dask_kubernetes.arguments import nearest
 from orion_k8s.executor.dask_kubernetes.spec import NAME_LABEL, PART_LABEL, maker_of
 from orion_k8s.executor.kubernetes.api import Api, Away, Refused
+from orion_k8s.executor.nearest import nearest
 
 Object = dict[str, Any]
 
