@@ -77,14 +77,9 @@ def _login(user: str, password_file: Path | None, database: str) -> Login:
     """
     from orion_k8s.errors import UsageError
     from orion_k8s.k8s.mongodb import Login
+    from orion_k8s.storage.url import read_password
 
     if password_file is None:
         raise UsageError(f"Give the password of {user} with --password-file.")
-    try:
-        password = password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"The password file {password_file} cannot be read: "
-            f"{getattr(error, 'strerror', None) or 'it is no text'}."
-        ) from error
+    password = read_password(password_file, f"The password file {password_file}")
     return Login(user, password, database)

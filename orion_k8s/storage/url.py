@@ -75,13 +75,7 @@ def with_credentials(url: str, environ: Mapping[str, str]) -> str:
     user, password = environ.get("ORION_DB_USERNAME", ""), environ.get("ORION_DB_PASSWORD", "")
     file = environ.get("ORION_DB_PASSWORD_FILE")
     if file:
-        try:
-            password = Path(file).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(
-                f"ORION_DB_PASSWORD_FILE names {file}, which cannot be read: "
-                f"{getattr(error, 'strerror', None) or 'it is no text'}."
-            ) from error
+        password = read_password(file, f"ORION_DB_PASSWORD_FILE names {file}, which")
     scheme, _, rest = url.partition("://")
     # Host names hold no @; what is quoted wrongly is left to the driver, which refuses it.
     found = re.match(r"([^/?]*)@", rest)
@@ -95,6 +89,23 @@ def with_credentials(url: str, environ: Mapping[str, str]) -> str:
     if not password:
         return url if given else f"{scheme}://{quote_plus(user)}@{place}"
     return f"{scheme}://{quote_plus(user)}:{quote_plus(password)}@{place}"
+
+
+def read_password(path: str | Path, what: str) -> str:
+    """Return what a file holds, without the end of its line.
+
+    Args:
+        path: of the file.
+        what: what an error's sentence begins with.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigurationError(f"{what} cannot be read: {why}.") from error
 
 
 def _url_of(
