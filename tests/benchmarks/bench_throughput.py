@@ -2,101 +2,37 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import pymongo
-import pytest
 
 from orion_k8s import build_experiment
 from orion_k8s.trial import dump_values, identity_of, new_id, new_token
-from tests.benchmarks.figures import SPACE, experiment, noop, say
+from tests.benchmarks import crowd
+from tests.benchmarks.figures import SPACE, noop, say
 
 TRIALS = 4_000
 PROCESSES = 8
 
 
-def _work(path: str, started: Any, go: Any) -> None:
-    client = experiment(path)
-    started.release()
-    go.wait()
-    client.workon(noop)
-    client.close()
-
-
-def _rate(path: Path, processes: int, trials: int) -> float:
-    """Return trials a second of some processes that begin together."""
-    experiment(path, max_trials=trials).close()
-    context = multiprocessing.get_context("spawn")
-    started, go = context.Semaphore(0), context.Event()
-    workers = [
-        context.Process(target=_work, args=(str(path), started, go)) for _ in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
-    for _ in workers:
-        started.acquire()
-    began = time.perf_counter()
-    go.set()
-    for worker in workers:
-        worker.join()
-    seconds = time.perf_counter() - began
-    with experiment(path) as client:
-        assert client.stats.trials_completed == trials
-    return trials / seconds
-
-
 def test_sqlite(tmp_path: Path) -> None:
-    one = statistics.median(_rate(tmp_path / f"1-{i}.db", 1, TRIALS) for i in range(3))
+    one = statistics.median(crowd.ours(tmp_path / f"1-{i}.db", 1, TRIALS) for i in range(3))
     say("SQLite, 1 process, trials/s", f"{one:.0f}", "goal 2,000")
-    many = statistics.median(_rate(tmp_path / f"8-{i}.db", PROCESSES, TRIALS) for i in range(3))
-    say(f"SQLite, {PROCESSES} processes, trials/s", f"{many:.0f}", "goal 2,000")
-    alone = _optuna(tmp_path / "o1.db", 1, 200)
-    say("  Optuna beside it, 1 process", f"{alone:.0f}", f"{one / alone:.0f} times as many")
-    crowd = _optuna(tmp_path / "o8.db", PROCESSES, 200)
-    say(f"  Optuna beside it, {PROCESSES} processes", f"{crowd:.0f}", f"{many / crowd:.0f} times")
-
-
-def _study(url: str, trials: int, started: Any, go: Any) -> None:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.load_study(
-        study_name="s", storage=url, sampler=optuna.samplers.RandomSampler(seed=os.getpid())
+    many = statistics.median(
+        crowd.ours(tmp_path / f"8-{i}.db", PROCESSES, TRIALS) for i in range(3)
     )
-    started.release()
-    go.wait()
-
-    def objective(trial: Any) -> float:
-        return sum(trial.suggest_float(name, 0.0, 1.0) for name in SPACE)
-
-    study.optimize(objective, n_trials=trials)
-
-
-def _optuna(path: Path, processes: int, trials: int) -> float:
-    optuna = pytest.importorskip("optuna", reason="make bench installs it")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    url = f"sqlite:///{path}"
-    optuna.create_study(study_name="s", storage=url)
-    context = multiprocessing.get_context("spawn")
-    started, go = context.Semaphore(0), context.Event()
-    workers = [
-        context.Process(target=_study, args=(url, trials // processes, started, go))
-        for _ in range(processes)
-    ]
-    for worker in workers:
-        worker.start()
-    for _ in workers:
-        started.acquire()
-    began = time.perf_counter()
-    go.set()
-    for worker in workers:
-        worker.join()
-    return trials / (time.perf_counter() - began)
+    say(f"SQLite, {PROCESSES} processes, trials/s", f"{many:.0f}", "goal 2,000")
+    alone = crowd.optunas(tmp_path / "o1.db", 1, 200)
+    say("  Optuna beside it, 1 process", f"{alone:.0f}", f"{one / alone:.0f} times as many")
+    many_of_theirs = crowd.optunas(tmp_path / "o8.db", PROCESSES, 200)
+    say(
+        f"  Optuna beside it, {PROCESSES} processes",
+        f"{many_of_theirs:.0f}",
+        f"{many / many_of_theirs:.0f} times",
+    )
 
 
 def test_mongodb_beside_a_bare_loop(mongodb_uri: str, mongodb_name: str) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import statistics
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +13,8 @@ from orion_k8s.algorithm.registry import create
 from orion_k8s.history import History
 from orion_k8s.space import Space
 from orion_k8s.trial import Row, Status, dump_values
-from tests.benchmarks.figures import SPACE, experiment, median, noop, say, timed
+from tests.benchmarks import crowd
+from tests.benchmarks.figures import SPACE, median, say, timed
 
 MIXED = {
     **{f"x{i}": "loguniform(1e-5, 1)" for i in range(4)},
@@ -80,62 +78,11 @@ def test_the_first_suggestion_of_a_new_worker() -> None:
             f"{median(lambda join=join: timed(join)):.2f}", goal)  # fmt: skip
 
 
-def _work(path: str, started: Any, go: Any) -> None:
-    client = experiment(path, algorithm="tpe")
-    started.release()
-    go.wait()
-    client.workon(noop)
-    client.close()
-
-
-def _rate(target: Any, path: Path | str, trials: int, *arguments: Any) -> float:
-    """Return trials a second of some processes that begin together."""
-    context = multiprocessing.get_context("spawn")
-    started, go = context.Semaphore(0), context.Event()
-    workers = [
-        context.Process(target=target, args=(str(path), *arguments, started, go))
-        for _ in range(PROCESSES)
-    ]
-    for worker in workers:
-        worker.start()
-    for _ in workers:
-        started.acquire()
-    began = time.perf_counter()
-    go.set()
-    for worker in workers:
-        worker.join()
-    return trials / (time.perf_counter() - began)
-
-
 def test_throughput(tmp_path: Path) -> None:
-    rates = []
-    for repetition in range(3):
-        path = tmp_path / f"{repetition}.db"
-        experiment(path, algorithm="tpe", max_trials=TRIALS).close()
-        rates.append(_rate(_work, path, TRIALS))
-        with experiment(path) as client:
-            assert client.stats.trials_completed == TRIALS
-    ours = statistics.median(rates)
-    say(f"SQLite, {PROCESSES} processes with TPE, trials/s", f"{ours:.0f}", "goal 300")
-    optuna = pytest.importorskip("optuna", reason="make bench installs it")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    url, trials = f"sqlite:///{tmp_path / 'optuna.db'}", 200
-    optuna.create_study(study_name="s", storage=url)
-    theirs = _rate(_study, url, trials, trials // PROCESSES)
-    say("  Optuna's TPE beside it", f"{theirs:.0f}", f"{ours / theirs:.0f} times as many")
-
-
-def _study(url: str, trials: int, started: Any, go: Any) -> None:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.load_study(
-        study_name="s", storage=url, sampler=optuna.samplers.TPESampler(seed=os.getpid())
+    ours = statistics.median(
+        crowd.ours(tmp_path / f"{repetition}.db", PROCESSES, TRIALS, "tpe")
+        for repetition in range(3)
     )
-    started.release()
-    go.wait()
-
-    def objective(trial: Any) -> float:
-        return sum(trial.suggest_float(name, 0.0, 1.0) for name in SPACE)
-
-    study.optimize(objective, n_trials=trials)
+    say(f"SQLite, {PROCESSES} processes with TPE, trials/s", f"{ours:.0f}", "goal 300")
+    theirs = crowd.optunas(tmp_path / "optuna.db", PROCESSES, 200, "TPESampler")
+    say("  Optuna's TPE beside it", f"{theirs:.0f}", f"{ours / theirs:.0f} times as many")
