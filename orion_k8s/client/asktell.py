@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.client.opening import check_limits
 from orion_k8s.client.reservations import Reservations
 from orion_k8s.client.settings import Settings
@@ -38,7 +39,6 @@ from orion_k8s.trial import (
     new_token,
 )
 from orion_k8s.worker import Idle
-from orion_k8s.worker.patience import Backoff
 
 
 class AskTell(ExperimentView):

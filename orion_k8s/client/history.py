@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import time
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.config import Configuration
 from orion_k8s.errors import AuthenticationFailed, DatabaseUnavailable
 from orion_k8s.storage import Storage
 from orion_k8s.storage.url import open_storage
-from orion_k8s.worker.patience import Backoff
 
 log = logging.getLogger(__name__)
 

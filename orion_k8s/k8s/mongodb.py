@@ -15,7 +15,7 @@ from typing import Any
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
-from orion_k8s.worker.patience import Backoff
+from orion_k8s.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.errors import (
     BrokenExperiment,
     ExperimentRemoved,
@@ -27,7 +28,7 @@ from orion_k8s.trial import Status, TrialRecord, new_id
 from orion_k8s.worker.claiming import Claimer, Idle
 from orion_k8s.worker.leases import Heart
 from orion_k8s.worker.limits import Hooks, Limits, Report
-from orion_k8s.worker.patience import Backoff, Patience, Stopped
+from orion_k8s.worker.patience import Patience, Stopped
 from orion_k8s.worker.signals import Interrupt, Signals
 from orion_k8s.worker.task import Task, Verdict
 

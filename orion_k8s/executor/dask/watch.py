@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor.dask.cluster import ClientClosed, Cluster
 
@@ -116,9 +116,10 @@ class Watch:
 
     def _reach(self) -> None:
         """Wait until Dask's client has reached the scheduler, or replace one that gave up."""
-        wait_s = BACKOFF_S[0]
+        backoff = Backoff(*BACKOFF_S)
         assert self._away_since is not None
         while self._cluster.gave_up(time.monotonic() - self._away_since):
+            wait_s = backoff.next()
             try:
                 self._cluster.reopen()
                 self._reopened()
@@ -133,6 +134,5 @@ class Watch:
                 log.warning(
                     "Dask's client fails (%r); the next try comes in %.0f s", error, wait_s
                 )
-            if self._closing.wait(wait_s * random.uniform(0.5, 1.0)):
+            if self._closing.wait(wait_s):
                 return
-            wait_s = min(2 * wait_s, BACKOFF_S[1])

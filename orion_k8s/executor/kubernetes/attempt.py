@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor.base import Ending, Outcome
 from orion_k8s.executor.kubernetes.api import Away, Object, Refused
@@ -14,7 +15,7 @@ from orion_k8s.executor.kubernetes.common import Common, Lost
 from orion_k8s.executor.kubernetes.ending import End, How, disruption_of, ending
 from orion_k8s.executor.kubernetes.manifest import Identity
 from orion_k8s.executor.kubernetes.news import Cancelled, News
-from orion_k8s.executor.kubernetes.outage import Backoff
+from orion_k8s.executor.kubernetes.outage import BACKOFF_S
 from orion_k8s.executor.kubernetes.start import StartClock
 from orion_k8s.executor.kubernetes.starting import Hold, running
 from orion_k8s.executor.kubernetes.takeover import LEAVE_S, is_own, take_over
@@ -89,7 +90,7 @@ class Attempt:
     def _create(self) -> None:
         """Make the Job. One that was asked for without an answer is recognised the next time."""
         news, outage = self.news, self._common.outage
-        backoff = Backoff()
+        backoff = Backoff(*BACKOFF_S)
         begun = time.monotonic()
         while True:
             news.check()

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.errors import ConfigurationError, OrionError, UsageError
 from orion_k8s.executor.base import Ending, Outcome
 from orion_k8s.executor.kubernetes.api import Api, Object
@@ -16,7 +17,7 @@ from orion_k8s.executor.kubernetes.attempt import Attempt
 from orion_k8s.executor.kubernetes.cluster import Cluster
 from orion_k8s.executor.kubernetes.common import Common
 from orion_k8s.executor.kubernetes.manifest import ATTEMPT, TRIAL, WORKER, make_manifest
-from orion_k8s.executor.kubernetes.outage import Backoff, Outage
+from orion_k8s.executor.kubernetes.outage import Outage
 from orion_k8s.executor.kubernetes.preflight import check, owner_of
 from orion_k8s.executor.kubernetes.template import make_template
 from orion_k8s.executor.kubernetes.watch import Watch

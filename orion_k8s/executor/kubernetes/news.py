@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.executor.kubernetes.api import Away, Object
 from orion_k8s.executor.kubernetes.ending import ending
-from orion_k8s.executor.kubernetes.outage import Backoff, Outage
+from orion_k8s.executor.kubernetes.outage import BACKOFF_S, Outage
 
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ class News:
             Cancelled: somebody cancelled the attempt meanwhile.
             Refused: the server refuses the request.
         """
-        backoff = Backoff()
+        backoff = Backoff(*BACKOFF_S)
         while True:
             self.check()
             try:

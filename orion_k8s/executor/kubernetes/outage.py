@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 
@@ -13,24 +12,7 @@ AGAIN_S = 300.0
 """What goes on is said again after so long."""
 
 BACKOFF_S = (0.5, 30.0)
-
-
-class Backoff:
-    """Growing waits with jitter."""
-
-    def __init__(self, first_s: float = BACKOFF_S[0], longest_s: float = BACKOFF_S[1]) -> None:
-        self.first_s, self.longest_s = first_s, longest_s
-        self.reset()
-
-    def reset(self) -> None:
-        """Begin anew with short waits."""
-        self._bound = self.first_s
-
-    def next(self) -> float:
-        """Return how many seconds to wait now."""
-        bound = self._bound
-        self._bound = min(2 * bound, self.longest_s)
-        return random.uniform(0.5 * bound, bound)
+"""The first and the longest wait while the API server is away."""
 
 
 class Outage:

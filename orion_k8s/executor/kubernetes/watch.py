@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from orion_k8s.backoff import Backoff
 from orion_k8s.executor.kubernetes.api import Api, Away, Object, Refused, hang_up, lines
-from orion_k8s.executor.kubernetes.outage import Backoff, Outage
+from orion_k8s.executor.kubernetes.outage import BACKOFF_S, Outage
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Watch:
     # --- the thread ------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(*BACKOFF_S)
         while not self._closing.is_set():
             opened = time.monotonic()
             try:
