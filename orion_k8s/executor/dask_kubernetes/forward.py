@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -83,7 +84,7 @@ class Forward:
 
     def __init__(self, tunnels: Tunnels) -> None:
         self._tunnels = tunnels
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], socket.socket] = {}
         ready: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._thread = threading.Thread(
             target=self._run, args=(ready,), name="orion-port-forward", daemon=True
@@ -118,37 +119,31 @@ class Forward:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._tunnels.tls or True)
         async with aiohttp.ClientSession(connector=connector) as session:
 
-            async def connected(
-                reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-            ) -> None:
-                task = asyncio.current_task()
-                assert task is not None
-                self._connections.add(task)
-                try:
-                    await self._carry(session, reader, writer)
-                except asyncio.CancelledError:
-                    # Only by the closing below. Left to asyncio's streams, it would be logged as
-                    # an error by them before Python 3.12.
-                    return
-                finally:
-                    self._connections.discard(task)
-
-            server = await asyncio.start_server(connected, "127.0.0.1", 0)
-            ready.set_result(server.sockets[0].getsockname()[1])
-            await self._closing.wait()
-            server.close()
-            connections = list(self._connections)
+            # Not `asyncio.start_server`: before Python 3.12 a connection that arrives while that
+            # server closes is left open, and nobody knows it.
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                listener.setblocking(False)
+                self._loop.add_reader(listener, self._accept, session, listener)
+                ready.set_result(listener.getsockname()[1])
+                await self._closing.wait()
+                self._loop.remove_reader(listener)
+            connections = dict(self._connections)
             for task in connections:
                 task.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
+            for connection in connections.values():
+                connection.close()  # of a task that was cancelled before it began
 
-    async def _carry(
-        self,
-        session: aiohttp.ClientSession,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
+    def _accept(self, session: aiohttp.ClientSession, listener: socket.socket) -> None:
+        with suppress(OSError):  # who connected has gone again
+            connection, _ = listener.accept()
+            task = asyncio.create_task(self._carry(session, connection))
+            self._connections[task] = connection
+            task.add_done_callback(self._connections.pop)
+
+    async def _carry(self, session: aiohttp.ClientSession, connection: socket.socket) -> None:
         """Carry the bytes of one connection, until one of its ends closes it."""
+        reader, writer = await asyncio.open_connection(sock=connection)
         try:
             url = await asyncio.to_thread(self._tunnels.find)
             tunnel = await asyncio.wait_for(self._open(session, url), OPEN_S)
