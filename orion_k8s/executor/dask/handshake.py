@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import sys
 import time
@@ -158,7 +159,7 @@ def explain(address: str, error: BaseException) -> ConfigurationError:
         )
     if "Timed out trying to connect" in str(error):
         told = [c.strerror for c in causes if isinstance(c, OSError) and c.strerror]
-        why = told[0] if told else "it does not answer"
+        why = told[0] if told else _silence(address)
         return ExecutorUnavailable(
             f"The Dask scheduler {address} cannot be reached ({why}): start it, or correct the "
             "address in executor_configuration."
@@ -203,6 +204,15 @@ def line(error: BaseException) -> str:
 def _spoke_first(error: BaseException) -> bool:
     """Whether the other side sent something before TLS began, as a scheduler without it does."""
     return isinstance(error, ValueError) and "cannot convert to SSL" in str(error)
+
+
+def _silence(address: str) -> str:
+    """Return why nobody answers, where the last of Dask's attempts only ran out of time."""
+    try:
+        socket.create_connection(get_address_host_port(address), GRACE_S).close()
+    except OSError as error:
+        return error.strerror or "it does not answer"
+    return "it does not answer"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
