@@ -153,11 +153,11 @@ class Cluster:
             assert request.transport is not None
             request.transport.abort()
             return socket
-        host, _, port = self.mongodb.partition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
         number = int(request.query["ports"]).to_bytes(2, "little")
         await socket.send_bytes(b"\0" + number)
         await socket.send_bytes(b"\1" + number)
+        host, _, port = self.mongodb.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
 
         async def down() -> None:
             while data := await reader.read(1 << 16):
@@ -165,13 +165,18 @@ class Cluster:
             await socket.close()
 
         task = asyncio.create_task(down())
-        async for message in socket:
-            if message.type is WSMsgType.BINARY and message.data[:1] == b"\0":
-                writer.write(message.data[1:])
-        task.cancel()
-        with suppress(asyncio.CancelledError, ConnectionError):
-            await task
-        writer.close()
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.BINARY and message.data[:1] == b"\0":
+                    writer.write(message.data[1:])
+        finally:
+            # Also where the peer left in the middle, or the server ends under an open tunnel.
+            task.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await task
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
         return socket
 
 
