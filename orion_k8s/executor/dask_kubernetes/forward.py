@@ -118,7 +118,6 @@ class Forward:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
         connector = aiohttp.TCPConnector(limit=0, ssl=self._tunnels.tls or True)
         async with aiohttp.ClientSession(connector=connector) as session:
-
             # Not `asyncio.start_server`: before Python 3.12 a connection that arrives while that
             # server closes is left open, and nobody knows it.
             with socket.create_server(("127.0.0.1", 0)) as listener:
