@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +25,16 @@ from typing import Any
 from distributed import Worker, WorkerPlugin, get_worker
 from distributed.utils import sync
 
+from orion_k8s import __version__
 from orion_k8s.executor.child import Reply, run_packed
 
 PLUGIN = "orion-k8s"
 LEFT = "/left"
 """What is added to a call's name in the flag that its worker sets when it closes in order."""
 
-PYTHON = "{}.{}".format(*sys.version_info)
+VERSIONS = {"Python": "{}.{}".format(*sys.version_info), "orion-k8s": __version__}
+"""What must be the same on both sides: another Python reads functions wrongly, if at all, and
+another orion-k8s reads what travels with them so."""
 
 PATIENCE_S = 2.0
 """How long a Dask worker that closes tries to tell the scheduler so."""
@@ -97,21 +100,24 @@ _running: dict[str, Running] = {}
 """By name. The tests and `LocalCluster(processes=False)` have several workers in a process."""
 
 
-def run_call(name: str, call: bytes, python: str) -> Reply | Repeated | Unfit:
+def run_call(name: str, call: bytes, versions: Mapping[str, str]) -> Reply | Repeated | Unfit:
     """Run a packed call in this thread of a Dask worker. The call itself raises nothing.
+
+    Other versions of orion-k8s call it, too, and must get their answer: so its name and its
+    arguments never change, and neither does `Unfit`.
 
     Args:
         name: of the call.
         call: from `pack`.
-        python: the version that packed it. Another one reads functions wrongly, if at all.
+        versions: of what packed it: `VERSIONS` there.
 
     Raises:
         OSError: the worker lost its scheduler.
     """
     worker = get_worker()
-    if python != PYTHON:
-        why = f"it runs Python {PYTHON}, and the functions are of {python}"
-        return Unfit(worker.address, why)
+    for what, theirs in versions.items():
+        if theirs != (here := VERSIONS.get(what)):
+            return Unfit(worker.address, f"it runs {what} {here}, and the functions are of {theirs}")
     running = Running(worker)
     _running[name] = running
     try:

@@ -15,7 +15,7 @@ from orion_k8s.executor.base import Ending, Outcome
 from orion_k8s.executor.child import Reply
 from orion_k8s.executor.dask.blame import Blame, lost
 from orion_k8s.executor.dask.bootstrap import Portable
-from orion_k8s.executor.dask.call import LEFT, PYTHON, Repeated, Unfit
+from orion_k8s.executor.dask.call import LEFT, VERSIONS, Repeated, Unfit
 from orion_k8s.executor.dask.connecting import AWAY
 from orion_k8s.executor.dask.future import DaskFuture
 from orion_k8s.executor.slots import CANCELLED, MOMENT_S
@@ -87,7 +87,7 @@ async def _ask(
             Portable(),
             future.name,
             data,
-            PYTHON,
+            VERSIONS,
             key=future.name,
             pure=False,
             retries=0,

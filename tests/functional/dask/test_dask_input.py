@@ -17,6 +17,7 @@ from distributed import Client
 from orion_k8s import build_experiment
 from orion_k8s.client import ExperimentClient
 from orion_k8s.errors import ConfigurationError, UsageError
+from orion_k8s.executor.dask.call import VERSIONS
 from orion_k8s.executor.registry import create_executor
 from orion_k8s.testing.executor.probes import until
 from orion_k8s.testing.executor.work import add
@@ -182,14 +183,15 @@ def test_a_scheduler_of_another_version(
     assert told in said and "install the same on both sides" in said
 
 
-def test_a_dask_worker_of_another_python(
-    dask: DaskProcesses, experiment: ExperimentClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["Python", "orion-k8s"])
+def test_a_dask_worker_of_another_version(
+    dask: DaskProcesses, experiment: ExperimentClient, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """Said from this side: functions of a Python that the Dask worker does not have."""
-    monkeypatch.setattr("orion_k8s.executor.dask.task.PYTHON", "3.99")
+    """Said from this side: functions of a version that the Dask worker does not have."""
+    monkeypatch.setitem(VERSIONS, what, "3.99")
     dask.worker()
     with experiment.tmp_executor("dask", address=dask.address):
-        with pytest.raises(ConfigurationError, match=r"and the functions are of 3\.99"):
+        with pytest.raises(ConfigurationError, match=rf"{what} .*, and the functions are of 3\.99"):
             experiment.workon(square)
     assert set(states(experiment)) == {"interrupted"}
 
