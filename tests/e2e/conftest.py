@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.dask_clusters import Laptop, operator
 from tests.e2e.kubectl import kubectl
+from tests.e2e.nodes import Nodes
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,29 @@ def namespace(cluster: str) -> Iterator[str]:
     kubectl("create", "namespace", name)
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def nodes(namespace: str) -> Iterator[Nodes]:
+    """The cluster's machines, which are all brought back at the end."""
+    tool = os.environ.get("TEST_CLUSTER", "")
+    if not tool:
+        pytest.skip("it breaks nodes: TEST_CLUSTER names the tool that does (tests/e2e/nodes.py)")
+    nodes = Nodes(tool, namespace)
+    yield nodes
+    nodes.mend_all()
+
+
+@pytest.fixture(scope="session")
+def dask_operator(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Dask's operator, for all tests that need it."""
+    with operator(tmp_path_factory.mktemp("operator")):
+        yield
+
+
+@pytest.fixture
+def laptop(dask_operator: None, tmp_path: Path, namespace: str) -> Iterator[Laptop]:
+    """Workers on this machine, whose Dask clusters are in the test's namespace."""
+    laptop = Laptop(tmp_path, namespace)
+    yield laptop
+    laptop.close()

@@ -6,17 +6,26 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from orion_k8s.trial import Status
 from tests.chart.helms import find
-from tests.e2e.chart_release import IMAGE, ROOT, Failed, Release, exactly, experiment, until
+from tests.e2e.chart_release import (
+    IMAGE,
+    ROOT,
+    Failed,
+    Release,
+    exactly,
+    experiment,
+    merged,
+    until,
+)
 from tests.e2e.chart_tls import secret
-from tests.e2e.dask_clusters import operator
 from tests.e2e.kubectl import Object, apply, found, kubectl
 from tests.e2e.ledger import Ledger
+
+COMPONENT = "app.kubernetes.io/component"
 
 # Nothing runs: what is judged is the number that the chart asks for.
 NOWHERE = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
@@ -203,6 +212,23 @@ def test_an_uninstall_keeps_the_history(release: Release, ledger: Ledger) -> Non
     exactly(release, ledger, 5)
 
 
+def test_a_rollback_loses_nothing(release: Release, ledger: Ledger) -> None:
+    values = experiment("report", 3, worker={"replicas": 2})
+    release.install(values)
+    release.completes(3)
+    [secret] = found("secrets", release.namespace, f"{release.selector},{COMPONENT}=mongodb")
+    release.upgrade(merged(values, {"experiment": {"maxTrials": 5}, "worker": {"replicas": 1}}))
+    release.completes(5)
+    release.helm("rollback", release.name, "1")
+    assert release.replicas() == 2
+    until(lambda: len([p for p in release.pods("worker") if _ready(p)]) == 2)
+    release.completes(5)  # more than is asked for now, and all are there
+    exactly(release, ledger, 5)
+    [same] = found("secrets", release.namespace, f"{release.selector},{COMPONENT}=mongodb")
+    assert same["data"] == secret["data"]
+    assert release.restarts("mongodb") == 0
+
+
 def test_jobs_end_with_the_experiment(release4: Release, ledger: Ledger) -> None:
     release4.install(experiment("report", 6, worker={"kind": "Job", "replicas": 2}))
 
@@ -284,16 +310,15 @@ def test_a_worker_that_is_killed_loses_nothing(release4: Release, ledger: Ledger
 
 @pytest.mark.parametrize("mode", ["cluster", "ephemeral"])
 def test_trials_on_clusters_of_dask_s_operator(
-    release4: Release, ledger: Ledger, tmp_path: Path, mode: str
+    dask_operator: None, release4: Release, ledger: Ledger, mode: str
 ) -> None:
-    with operator(tmp_path):
-        release4.install(experiment("report", 6, executor=dask(mode)))
-        release4.completes(6)
-        exactly(release4, ledger, 6)
-        assert len(found("daskclusters", release4.namespace)) == 1
-        release4.uninstall()
-        # An ephemeral one goes with the worker's pod.
-        until(lambda: not found("daskclusters", release4.namespace))
+    release4.install(experiment("report", 6, executor=dask(mode)))
+    release4.completes(6)
+    exactly(release4, ledger, 6)
+    assert len(found("daskclusters", release4.namespace)) == 1
+    release4.uninstall()
+    # An ephemeral one goes with the worker's pod.
+    until(lambda: not found("daskclusters", release4.namespace))
 
 
 def test_trials_as_jobs(release4: Release, ledger: Ledger) -> None:

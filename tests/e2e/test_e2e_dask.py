@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from tests.e2e.dask_clusters import (
     dask_pods,
     exactly,
     nothing_left,
-    operator,
     python_of_the_image,
     start_worker_pod,
     started,
@@ -37,19 +35,6 @@ from tests.e2e.kubectl import Object, apply, kubectl
 from tests.e2e.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("dask_operator")
-
-
-@pytest.fixture(scope="session")
-def dask_operator(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with operator(tmp_path_factory.mktemp("operator")):
-        yield
-
-
-@pytest.fixture
-def laptop(tmp_path: Path, namespace: str) -> Iterator[Laptop]:
-    laptop = Laptop(tmp_path, namespace)
-    yield laptop
-    laptop.close()
 
 
 @pytest.fixture

@@ -1,58 +1,23 @@
-"""Jobs on a node that dies. Its commands are told by the environment:
-
-ORION_TEST_KILL_NODE    a command that ends a node at once; its name is added
-ORION_TEST_START_NODE   a command that brings it back
-"""
+"""Jobs on a node that falls silent, or dies."""
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import subprocess
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from orion_k8s.testing.executor.probes import until
 from orion_k8s.trial import Status
 from tests.e2e.jobs import Hunter, template
 from tests.e2e.kubectl import Object, found, kubectl
 from tests.e2e.ledger import Ledger
+from tests.e2e.nodes import Nodes
 
 LOST_S = 300.0
 """The cluster notices (40 s), gives the node up (30 s), and the worker waits for the pod twice."""
-
-
-def command(name: str, node: str) -> None:
-    words = shlex.split(os.environ[name])
-    subprocess.run([*words, node], check=True, capture_output=True, timeout=120)
-
-
-def ready(node: str) -> bool:
-    jsonpath = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
-    return kubectl("get", "node", node, "-o", jsonpath) == "True"
-
-
-@pytest.fixture
-def nodes(cluster: str) -> Iterator[tuple[str, str]]:
-    """A node that may be killed, and another one."""
-    if not os.environ.get("ORION_TEST_KILL_NODE") or not os.environ.get("ORION_TEST_START_NODE"):
-        pytest.skip("it kills a node: ORION_TEST_KILL_NODE and ORION_TEST_START_NODE say how")
-    names = kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split()
-    victim, other = names[-1], names[0]
-    assert victim != other, "it takes two nodes"
-    where = f"--field-selector=spec.nodeName={victim},status.phase=Running"
-    strangers = kubectl("get", "pods", "-A", where, "-o", "name").split()
-    assert strangers == [], f"others use {victim}: {strangers}"
-    yield victim, other
-    if not ready(victim):
-        command("ORION_TEST_START_NODE", victim)
-        until(lambda: ready(victim), "the node is back", 120.0)
 
 
 GHOST = "orion-test/ghost"
@@ -135,9 +100,9 @@ def at_best_on(node: str) -> Object:
     return whole
 
 
-def test_a_node_that_dies(nodes: tuple[str, str], tmp_path: Path, namespace: str) -> None:
+def test_a_node_that_dies(nodes: Nodes, tmp_path: Path, namespace: str) -> None:
     """Its trials run again elsewhere, each completes once, and the worker says what happened."""
-    victim, other = nodes
+    victim, other = nodes.victim()
     ledger = Ledger(namespace, node=other)
     hunter = Hunter(tmp_path, namespace)
     options = ("--max-trials", "3", "--n-workers", "2")
@@ -145,7 +110,7 @@ def test_a_node_that_dies(nodes: tuple[str, str], tmp_path: Path, namespace: str
     until(lambda: len(ledger.notes("start")) == 2, "two programs run", 60.0)
     assert {pod["spec"]["nodeName"] for pod in hunter.pods()} == {victim}
     lost = {note.trial for note in ledger.notes("start")}
-    command("ORION_TEST_KILL_NODE", victim)
+    nodes.kill(victim)
     until(lambda: len(ledger.notes("start")) == 4, "they run again", LOST_S)
     ledger.set("go")
     out, err = worker.communicate(timeout=120)
@@ -157,8 +122,7 @@ def test_a_node_that_dies(nodes: tuple[str, str], tmp_path: Path, namespace: str
     assert {trial for trial, attempt in starts if attempt == 2} == lost
     assert Counter(note.trial for note in ledger.notes("end")) == dict.fromkeys(completed, 1)
     assert err.count("runs again: ") == 2
-    command("ORION_TEST_START_NODE", victim)
-    until(lambda: ready(victim), "the node is back", 120.0)
+    nodes.mend(victim)
     until(
         lambda: not [p for p in found("pods", namespace) if p["spec"].get("nodeName") == victim],
         "what ran there is ended",
