@@ -46,7 +46,7 @@ PYTHON310 ?= python3.10 $(wildcard $(HOME)/.pyenv/versions/3.10*/bin/python)
 NO_PYTHON310 := No Python 3.10 was found to test the lowest versions with: install one or name it, \
 as in make test-lowest PYTHON310=/path/to/python3.10.
 
-.PHONY: help venv demo test chart-test image e2e test-fast test-lowest lint types bench bench-quality chaos mutations lock clean
+.PHONY: help venv demo test chart-test image e2e test-fast test-lowest lint types bench bench-k8s bench-quality chaos mutations lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,7 +68,7 @@ $(VENV)/.installed: pyproject.toml requirements/ci.txt
 # The chaos tests measure time and kill processes: they run after the others, one by one.
 test: venv ## run the whole suite
 	@status=0; \
-	$(PYTEST) -n $(JOBS) --dist loadgroup --ignore=tests/chaos --ignore=tests/e2e || status=$$?; \
+	$(PYTEST) -n $(JOBS) --ignore=tests/chaos --ignore=tests/e2e || status=$$?; \
 	if compgen -G 'tests/chaos/test_*.py' >/dev/null; then \
 	    $(PYTEST) tests/chaos || status=$$?; \
 	fi; \
@@ -80,13 +80,23 @@ test-fast: venv ## run the unit tests, stop at the first failure
 chaos: venv ## run the chaos tests in large: 1,000 trials, 200 faults; CHAOS_SEED=N repeats them
 	@CHAOS_SIZE=large $(PYTEST) tests/chaos
 
+# One process a file: those that need Dask's operator stand in one, and share it. Tests that break
+# nodes need a tool that does (tests/e2e/nodes.py), and the cluster for themselves.
 e2e: venv ## run the tests on the cluster that KUBECONFIG names, as on kind; E2E=PATH for some of them
 	@test -n "$$KUBECONFIG" || { echo "Set KUBECONFIG to the kubeconfig of a cluster to test on." >&2; exit 1; }
-	@$(PYTEST) $(or $(E2E),tests/e2e)
+	@status=0; \
+	run() { "$$@" $(or $(E2E),tests/e2e) || { code=$$?; [ $$code = 5 ] || status=$$code; }; }; \
+	run $(PYTEST) -n $(JOBS) --dist loadfile -m 'not node'; \
+	if [ -n "$${TEST_CLUSTER:-}" ]; then run $(PYTEST) -m node; fi; \
+	exit $$status
 
 bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),optuna]'
 	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
+
+bench-k8s: venv ## measure the chart's workers on the cluster that KUBECONFIG names
+	@test -n "$$KUBECONFIG" || { echo "Set KUBECONFIG to the kubeconfig of a cluster to measure on." >&2; exit 1; }
+	@$(PYTEST) -q -s -o python_files='bench_*.py' -o timeout=0 tests/e2e
 
 bench-quality: venv ## compare what algorithms find with Optuna and random search (1 h)
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),bench]'
@@ -132,7 +142,7 @@ $(UV):
 
 # The lower bounds of pyproject.toml are a promise: this keeps it.
 test-lowest: .venv-lowest/.installed ## run unit and contract tests on Python 3.10 with the lowest versions
-	@.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) -n $(JOBS) --dist loadgroup tests/unit tests/contract
+	@.venv-lowest/bin/python -m pytest $(PYTEST_ARGS) -n $(JOBS) tests/unit tests/contract
 
 .venv-lowest/.installed: pyproject.toml requirements/lowest.txt
 	@$(call find_python,$(PYTHON310),sys.version_info[:2] == (3$(,) 10),$(NO_PYTHON310)); \

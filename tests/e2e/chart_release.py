@@ -213,6 +213,13 @@ def experiment(what: str, max_trials: int, **values: Any) -> Object:
     return merged(base, values)
 
 
+def dask_values(mode: str, **more: object) -> Object:
+    """Return the values of an executor of Dask."""
+    small = {"resources": {"requests": {"cpu": "10m"}}}
+    workers = {"replicas": 2, **small}
+    return {"type": "dask", "dask": {"mode": mode, "workers": workers, "scheduler": small, **more}}
+
+
 def merged(one: Object, other: Object) -> Object:
     """Return a mapping laid over another, at every depth."""
     both = {**one, **other}

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.chart.helms import find
+from tests.e2e.chart_release import Release
 from tests.e2e.dask_clusters import Laptop, operator
 from tests.e2e.kubectl import kubectl
+from tests.e2e.ledger import Ledger
 from tests.e2e.nodes import Nodes
 
 
@@ -67,3 +70,15 @@ def laptop(dask_operator: None, tmp_path: Path, namespace: str) -> Iterator[Lapt
     laptop = Laptop(tmp_path, namespace)
     yield laptop
     laptop.close()
+
+
+@pytest.fixture
+def ledger(namespace: str) -> Ledger:
+    """The independent log, in the test's namespace."""
+    return Ledger(namespace)
+
+
+@pytest.fixture
+def release4(namespace: str) -> Release:
+    """A release by Helm 4: where the Helm makes no difference."""
+    return Release(find("helm4"), namespace)

@@ -8,8 +8,13 @@ from __future__ import annotations
 import json
 import subprocess
 
+import pytest
+
 from orion_k8s.testing.executor.probes import until
 from tests.e2e.kubectl import Object, kubectl
+
+ALONE = pytest.mark.node
+"""For tests that break a node: they run after all others, one by one."""
 
 BACK_S = 120.0
 

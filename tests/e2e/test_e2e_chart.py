@@ -16,6 +16,7 @@ from tests.e2e.chart_release import (
     ROOT,
     Failed,
     Release,
+    dask_values,
     exactly,
     experiment,
     merged,
@@ -35,17 +36,6 @@ NOWHERE = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
 def release(request: pytest.FixtureRequest, namespace: str) -> Release:
     """A release by Helm 4, then by Helm 3."""
     return Release(find(request.param), namespace)
-
-
-@pytest.fixture
-def release4(namespace: str) -> Release:
-    """A release by Helm 4: where the Helm makes no difference."""
-    return Release(find("helm4"), namespace)
-
-
-@pytest.fixture
-def ledger(namespace: str) -> Ledger:
-    return Ledger(namespace)
 
 
 @pytest.fixture
@@ -256,15 +246,8 @@ def test_groups_share_a_history(release4: Release, ledger: Ledger) -> None:
     assert len(release4.pods("worker")) == len(release4.pods("worker-other")) == 1
 
 
-def dask(mode: str, **more: object) -> Object:
-    """Return the values of an executor of Dask."""
-    small = {"resources": {"requests": {"cpu": "10m"}}}
-    workers = {"replicas": 2, **small}
-    return {"type": "dask", "dask": {"mode": mode, "workers": workers, "scheduler": small, **more}}
-
-
 def test_trials_on_dask_workers_of_the_release(release4: Release, ledger: Ledger) -> None:
-    release4.install(experiment("report", 6, executor=dask("chart")))
+    release4.install(experiment("report", 6, executor=dask_values("chart")))
     release4.completes(6)
     exactly(release4, ledger, 6)
 
@@ -274,9 +257,11 @@ def test_trials_on_a_dask_cluster_that_is_there(release4: Release, ledger: Ledge
     other = Release(release4.program, release4.namespace, "other")
     free = {"enabled": False}
     none = {"replicas": 0}
-    other.install(experiment("report", 1, executor=dask("chart"), worker=none, networkPolicy=free))
+    other.install(
+        experiment("report", 1, executor=dask_values("chart"), worker=none, networkPolicy=free)
+    )
     address = "tcp://other-orion-k8s-dask-scheduler:8786"
-    release4.install(experiment("report", 6, executor=dask("external", address=address)))
+    release4.install(experiment("report", 6, executor=dask_values("external", address=address)))
     release4.completes(6)
     exactly(release4, ledger, 6)
     assert not other.pods("worker")
@@ -289,7 +274,7 @@ def test_tls_on_every_way(release4: Release, ledger: Ledger) -> None:
         secret("dask-tls", scheduler),
         namespace=release4.namespace,
     )
-    executor = dask("chart", tls={"secret": "dask-tls"})
+    executor = dask_values("chart", tls={"secret": "dask-tls"})
     tls = {"tls": {"enabled": True, "existingSecret": "mongodb-tls"}}
     release4.install(experiment("report", 4, executor=executor, mongodb=tls))
     release4.uri_options += "&tls=true&tlsInsecure=true"  # it is not 127.0.0.1's certificate
@@ -306,19 +291,6 @@ def test_a_worker_that_is_killed_loses_nothing(release4: Release, ledger: Ledger
     ledger.set("go")
     release4.completes(4)
     exactly(release4, ledger, 4)
-
-
-@pytest.mark.parametrize("mode", ["cluster", "ephemeral"])
-def test_trials_on_clusters_of_dask_s_operator(
-    dask_operator: None, release4: Release, ledger: Ledger, mode: str
-) -> None:
-    release4.install(experiment("report", 6, executor=dask(mode)))
-    release4.completes(6)
-    exactly(release4, ledger, 6)
-    assert len(found("daskclusters", release4.namespace)) == 1
-    release4.uninstall()
-    # An ephemeral one goes with the worker's pod.
-    until(lambda: not found("daskclusters", release4.namespace))
 
 
 def test_trials_as_jobs(release4: Release, ledger: Ledger) -> None:

@@ -12,9 +12,9 @@ from tests.chart.helms import find
 from tests.e2e.chart_release import Release, exactly, experiment, until
 from tests.e2e.kubectl import Object, found, kubectl
 from tests.e2e.ledger import Ledger, Note
-from tests.e2e.nodes import Nodes
+from tests.e2e.nodes import ALONE, Nodes
 
-pytestmark = pytest.mark.timeout(540)
+pytestmark = [ALONE, pytest.mark.timeout(540)]
 
 LOST_S = 60.0
 """Two heartbeats of 15 s, the other worker's look around, and a pod's start."""

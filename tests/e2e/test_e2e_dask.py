@@ -16,6 +16,8 @@ from orion_k8s.errors import OrionError
 from orion_k8s.executor.registry import create_executor
 from orion_k8s.testing.executor.probes import until
 from orion_k8s.trial import Status
+from tests.e2e.chart_release import Release, dask_values, experiment
+from tests.e2e.chart_release import exactly as completed_exactly
 from tests.e2e.dask_clusters import (
     IMAGE,
     ROOT,
@@ -31,15 +33,10 @@ from tests.e2e.dask_clusters import (
     worker_pod,
 )
 from tests.e2e.jobs import account, kubeconfig
-from tests.e2e.kubectl import Object, apply, kubectl
+from tests.e2e.kubectl import Object, apply, found, kubectl
 from tests.e2e.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("dask_operator")
-
-
-@pytest.fixture
-def ledger(namespace: str) -> Ledger:
-    return Ledger(namespace)
 
 
 # --- from a laptop -------------------------------------------------------------------------------
@@ -413,3 +410,17 @@ def test_another_python(laptop: Laptop) -> None:
         pytest.skip("the suite runs on the image's own Python")
     assert "on Python 3." in (said := refused_at(laptop, image=IMAGE)) and "this worker" in said
     nothing_left(laptop.namespace)
+
+
+# --- from the chart ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["cluster", "ephemeral"])
+def test_a_release_of_the_chart(release4: Release, ledger: Ledger, mode: str) -> None:
+    release4.install(experiment("report", 6, executor=dask_values(mode)))
+    release4.completes(6)
+    completed_exactly(release4, ledger, 6)
+    assert len(found("daskclusters", release4.namespace)) == 1
+    release4.uninstall()
+    # An ephemeral one goes with the worker's pod.
+    until(lambda: not found("daskclusters", release4.namespace), "it goes with its pod", START_S)

@@ -14,9 +14,9 @@ from tests.e2e.dask_clusters import (
     started,
 )
 from tests.e2e.ledger import Ledger
-from tests.e2e.nodes import Nodes
+from tests.e2e.nodes import ALONE, Nodes
 
-pytestmark = pytest.mark.timeout(540)
+pytestmark = [ALONE, pytest.mark.timeout(540)]
 
 LOST_S = 240.0
 """Until a node counts as lost, and its pods are made elsewhere."""

@@ -14,7 +14,7 @@ from orion_k8s.trial import Status
 from tests.e2e.jobs import Hunter, template
 from tests.e2e.kubectl import Object, found, kubectl
 from tests.e2e.ledger import Ledger
-from tests.e2e.nodes import Nodes
+from tests.e2e.nodes import ALONE, Nodes
 
 LOST_S = 300.0
 """The cluster notices (40 s), gives the node up (30 s), and the worker waits for the pod twice."""
@@ -100,6 +100,7 @@ def at_best_on(node: str) -> Object:
     return whole
 
 
+@ALONE
 def test_a_node_that_dies(nodes: Nodes, tmp_path: Path, namespace: str) -> None:
     """Its trials run again elsewhere, each completes once, and the worker says what happened."""
     victim, other = nodes.victim()
