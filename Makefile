@@ -7,15 +7,17 @@ VENV := .venv$(if $(strip $(PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%
 endif
 # Test processes; races start more of their own.
 JOBS ?= 2
+# On a cluster they mostly wait.
+E2E_JOBS ?= 3
 PYTEST_ARGS ?=
 # `make lock UV_ARGS=--upgrade` takes newer versions.
 UV_ARGS ?=
 IMAGE ?= orion-k8s:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' orion_k8s/__init__.py)
 # More for the tool that builds it, such as --platform linux/arm64
 IMAGE_ARGS ?=
-EXTRAS := test,dev,demo,dask,k8s
-LOWEST_EXTRAS := test,demo,dask,k8s
-IMAGE_EXTRAS := dask,k8s
+EXTRAS := test,dev,demo,dask,k8s,cmaes
+LOWEST_EXTRAS := test,demo,dask,k8s,cmaes
+IMAGE_EXTRAS := dask,k8s,cmaes
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -86,7 +88,7 @@ e2e: venv ## run the tests on the cluster that KUBECONFIG names, as on kind; E2E
 	@test -n "$$KUBECONFIG" || { echo "Set KUBECONFIG to the kubeconfig of a cluster to test on." >&2; exit 1; }
 	@status=0; \
 	run() { "$$@" $(or $(E2E),tests/e2e) || { code=$$?; [ $$code = 5 ] || status=$$code; }; }; \
-	run $(PYTEST) -n $(JOBS) --dist loadfile -m 'not node'; \
+	run $(PYTEST) -n $(E2E_JOBS) --dist loadfile -m 'not node'; \
 	if [ -n "$${TEST_CLUSTER:-}" ]; then run $(PYTEST) -m node; fi; \
 	exit $$status
 

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +74,7 @@ def helm(*words: str) -> None:
 @functools.cache
 def python_of_the_image() -> str:
     """Return a Python of this machine that speaks with the one of the image."""
-    name = "python-of-the-image"
+    name = f"python-of-the-image-{uuid.uuid4().hex[:8]}"  # several processes may ask at once
     code = "import sys; print('Python', *sys.version_info[:2], sep='.')"
     kubectl(
         *("run", name, f"--image={IMAGE}", "--restart=Never", "--image-pull-policy=IfNotPresent"),
