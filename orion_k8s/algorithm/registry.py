@@ -23,6 +23,7 @@ _OURS = {
     "asha": "orion_k8s.algorithm.asha:ASHA",
     "hyperband": "orion_k8s.algorithm.hyperband:Hyperband",
     "bohb": "orion_k8s.algorithm.bohb:BOHB",
+    "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 

@@ -134,3 +134,12 @@ class TestBOHB(TestHyperband):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"bohb": {"min_points_in_model": 2}}, space, seed)
+
+
+class TestCMAES(AlgorithmContract):
+    """Small generations, so that the runs have some."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"cmaes": {"population_size": 4}}, space, seed)
