@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from orion_k8s.trial import Status
 from tests.chart.helms import find
 from tests.e2e.chart_release import Release, exactly, experiment, until
 from tests.e2e.kubectl import Object, found, kubectl
@@ -91,16 +93,23 @@ def test_a_node_that_dies(scene: Scene) -> None:
 
 
 def test_a_node_that_is_cut_off_and_healed(scene: Scene) -> None:
-    """Its program goes on, and nobody takes its word when it is back."""
+    """Its program goes on, for it cannot know; nobody takes its word when it is back."""
     scene.nodes.cut(scene.victim)
     scene.ledger.set("go")
     with measured("node cut off → its trial runs again"):
         until(scene.runs_again, LOST_S)
     scene.nodes.mend(scene.victim)
-    scene.ends_exactly()
-    # Its worker is told that the trial is another's now, or its pod has been replaced.
+    scene.release.completes(6)
     until(lambda: all(_ready(pod) for pod in scene.release.pods("worker")))
-    scene.ends_exactly()
+    trials = {trial.id: trial for trial in scene.release.trials()}
+    assert len(trials) == 6 and scene.release.counts() == {Status.COMPLETED: 6}
+    assert trials[scene.held].attempt == 2
+    assert [past["attempt"] for past in trials[scene.held].story] == [1]
+    starts = Counter((note.trial, note.attempt) for note in scene.ledger.notes("start"))
+    assert set(starts.values()) == {1}
+    ends = Counter((note.trial, note.attempt) for note in scene.ledger.notes("end"))
+    ends.pop((scene.held, 1), None)  # it may have come to its end before it was told
+    assert ends == {(trial.id, trial.attempt): 1 for trial in trials.values()}
 
 
 def test_a_node_that_is_drained(scene: Scene) -> None:
