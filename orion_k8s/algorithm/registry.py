@@ -24,6 +24,7 @@ _OURS = {
     "hyperband": "orion_k8s.algorithm.hyperband:Hyperband",
     "bohb": "orion_k8s.algorithm.bohb:BOHB",
     "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
+    "de": "orion_k8s.algorithm.de:DE",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 

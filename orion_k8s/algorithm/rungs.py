@@ -6,6 +6,7 @@ A trial that goes on from another has that one as its parent; one without a pare
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from orion_k8s.algorithm.base import Suggestion
@@ -86,6 +87,17 @@ def budget_of(space: Space, history: History, index: int) -> int | float | None:
         return None
     found: int | float = history.values(index)[space.dimensions.index(space.fidelity)]
     return found
+
+
+def whole_only(space: Space) -> Callable[[History, int], bool] | None:
+    """Return whether the trial at an index of a history had all of the fidelity.
+
+    None where the space has no fidelity.
+    """
+    fidelity = space.fidelity
+    if fidelity is None:
+        return None
+    return lambda history, index: budget_of(space, history, index) == fidelity.high
 
 
 def repetitions_of(algorithm: str, repetitions: Any) -> int | None:

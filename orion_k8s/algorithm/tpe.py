@@ -14,7 +14,7 @@ thousand.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ from orion_k8s.algorithm.parameters import flag, number, whole
 from orion_k8s.algorithm.parzen import Parzen
 from orion_k8s.algorithm.random import Random
 from orion_k8s.algorithm.reference import Reference, by_number, without
-from orion_k8s.algorithm.rungs import budget_of
+from orion_k8s.algorithm.rungs import whole_only
 from orion_k8s.algorithm.tpe_parameters import blocks_of, distances_of
 from orion_k8s.history import History
 from orion_k8s.space import Space
@@ -111,7 +111,7 @@ class TPE(Algorithm):
             "distances": distances and {k: [list(r) for r in m] for k, m in distances.items()},
         }
         self._prior = Random(space, seed)
-        self._reference = Reference(seed, MOST_GOOD, MOST_GOOD + MOST_BAD, _whole_only(space))
+        self._reference = Reference(seed, MOST_GOOD, MOST_GOOD + MOST_BAD, whole_only(space))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -183,11 +183,3 @@ class TPE(Algorithm):
         if not self._equal_weight and older > 0:
             weights[:older] = np.linspace(1.0 / count, 1.0, older)
         return weights
-
-
-def _whole_only(space: Space) -> Callable[[History, int], bool] | None:
-    """Return whether a trial had all of the fidelity, None where the space has none."""
-    fidelity = space.fidelity
-    if fidelity is None:
-        return None
-    return lambda history, index: budget_of(space, history, index) == fidelity.high

@@ -143,3 +143,12 @@ class TestCMAES(AlgorithmContract):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"cmaes": {"population_size": 4}}, space, seed)
+
+
+class TestDE(AlgorithmContract):
+    """A small population, so that the runs move it."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"de": {"population_size": 5}}, space, seed)
