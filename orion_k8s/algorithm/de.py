@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from orion_k8s.algorithm.axes import Axes
+from orion_k8s.algorithm.axes import Axes, IntArray
 from orion_k8s.algorithm.base import Algorithm, Finished, Suggestion
 from orion_k8s.algorithm.differential import DONORS, Operators
 from orion_k8s.algorithm.parameters import number as checked_number
@@ -77,7 +77,8 @@ class DE(Algorithm):
             "crossover": crossover,
             "strategy": strategy,
         }
-        self._population = Population(size, whole_only(space))
+        self._counts = whole_only(space)
+        self._population = Population(size, self._places)
         self._prior = Random(space, seed)
 
     @property
@@ -100,23 +101,26 @@ class DE(Algorithm):
             return Finished(f"the search space is used up: all {len(known)} points were tried")
         return Suggestion(left)
 
+    def _places(self, history: History, indexes: IntArray) -> IntArray:
+        """Return the place of each trial: its number modulo the size of the population."""
+        places = (history.numbers[indexes] % self._population.size).astype(np.intp)
+        if self._counts is not None:
+            places[[not self._counts(history, i) for i in indexes.tolist()]] = -1
+        return places
+
     def _new(self, number: int, attempt: int, history: History) -> tuple[Any, ...] | None:
         """Return a point that nobody tried; None where none was found in a number of draws."""
         known = history.known_values()
         self._population.follow(history)
         holders = self._population.holders
-        target = holders[self._population.place_of(number)]
+        target = holders[number % self._population.size]
         others = holders[(holders >= 0) & (holders != target)]
         if target < 0 or len(others) < self._operators.needs:
             answer = self._prior.suggest(number, attempt, history)
             fresh = isinstance(answer, Suggestion) and dump_values(answer.values) not in known
             return answer.values if isinstance(answer, Suggestion) and fresh else None
         rng = np.random.default_rng([self.seed, number, attempt])
-        points = history.points
-        best = min(
-            (float(history.objectives[i]), int(history.numbers[i]), int(i))
-            for i in (target, *others)
-        )[2]
+        points, best = history.points, self._population.ranked(history)[0]
         for _ in range(_MOST_DRAWS):
             point = self._operators.offspring(rng, points[target], points[best], points[others])
             values = self.space.decode(point)[0]

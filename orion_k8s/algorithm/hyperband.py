@@ -85,8 +85,8 @@ class Hyperband(Algorithm):
 
     def __init__(self, space: Space, seed: int, repetitions: int | None = None) -> None:
         super().__init__(space, seed)
-        self._rungs = Rungs("hyperband", space)
-        self._repetitions = repetitions_of("hyperband", repetitions)
+        self._rungs = Rungs(self.name, space)
+        self._repetitions = repetitions_of(self.name, repetitions)
         self._sizes = sizes_of(len(self._rungs), self._rungs.base)
         self._roots = Roots(space, seed, self._rungs)
         self._history: History | None = None
@@ -128,7 +128,8 @@ class Hyperband(Algorithm):
         for rung, size in enumerate(round_.sizes):
             taken = round_.taken[rung]
             free = [slot for slot in range(size) if slot not in taken] if len(taken) < size else []
-            if rung:
+            halves = rung > 0 and self.halves(round_)
+            if halves:
                 went_on = {history.parents.get(index) for index in taken.values()}
                 left = [index for index in ranked[:size] if history.ids[index] not in went_on]
                 free = free[: len(left)]
@@ -139,12 +140,11 @@ class Hyperband(Algorithm):
                     f"hyperband repetition {round_.repetition} bracket {round_.bracket} "
                     f"rung {rung} slot {free[chosen]}"
                 )
-                if rung:
+                if halves:
                     parent = left[chosen]
                     values = self._rungs.at(history.values(parent), round_.bracket + rung)
                     return Suggestion(values, decision=key, parent=history.ids[parent])
-                place = round_.first_root + free[chosen]
-                new = self.new_point(place, attempt, round_.bracket, history)
+                new = self.point_for(round_, rung, free[chosen], attempt, history)
                 if new is not None:
                     return Suggestion(new, decision=key)
                 if not taken:
@@ -154,6 +154,28 @@ class Hyperband(Algorithm):
                 return State.WAITING
             ranked = ended
         return State.CLOSED
+
+    def halves(self, round_: Round) -> bool:
+        """Return whether the best of a rung go on to the next; else it has points of its own."""
+        return True
+
+    def point_for(
+        self, round_: Round, rung: int, slot: int, attempt: int, history: History
+    ) -> Values | None:
+        """Return a new point for a slot, None where all were tried at its budget.
+
+        Args:
+            round_: whose slot it is.
+            rung: of the round; 0 unless its rungs have points of their own.
+            slot: of the rung.
+            attempt: how many points were refused.
+            history: the mirror.
+        """
+        return self.new_point(round_.first_root + slot, attempt, round_.bracket + rung, history)
+
+    def take(self, round_: Round, rung: int, slot: int, index: int) -> None:
+        """Take note of the trial in a slot, by its index in the history."""
+        round_.taken[rung][slot] = index
 
     def new_point(self, place: int, attempt: int, rung: int, history: History) -> Values | None:
         """Return a point that was not tried at a rung's budget, None where all were.
@@ -197,7 +219,7 @@ class Hyperband(Algorithm):
             if bracket < len(self._sizes) and rung < len(self._sizes[bracket]):
                 round_ = self._round(repetition * len(self._sizes) + bracket)
                 if round_ is not None:
-                    round_.taken[rung][slot] = index
+                    self.take(round_, rung, slot, index)
 
     def _round(self, at: int) -> Round | None:
         """Return a round by its place in the order of all, None behind the last."""

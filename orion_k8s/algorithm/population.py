@@ -21,19 +21,20 @@ _COMPLETED = CODES[Status.COMPLETED.value]
 
 
 class Population:
-    """The survivors of a history, followed as it grows; trial k is for place k modulo the size.
+    """The survivors of a history, followed as it grows.
 
     Args:
         size: how many places there are.
-        counts: whether the trial at an index of a history has a say; every one has if None.
+        places: returns for which place each of (n,) trials, given by their indexes in a history,
+            was made; -1 for one that has no say.
 
     Attributes:
         holders: index of the trial that holds each place, -1 where none does, (size,) int.
     """
 
-    def __init__(self, size: int, counts: Callable[[History, int], bool] | None = None) -> None:
+    def __init__(self, size: int, places: Callable[[History, IntArray], IntArray]) -> None:
         self.size = size
-        self._counts = counts
+        self._places = places
         self._history: History | None = None
 
     def follow(self, history: History) -> None:
@@ -41,29 +42,28 @@ class Population:
         if history is not self._history:
             self._history = history
             self._seen = 0
-            self._pending = np.empty(0, dtype=np.intp)
+            self._pending = np.empty((2, 0), dtype=np.intp)
             self.holders: IntArray = np.full(self.size, -1, dtype=np.intp)
         fresh = np.arange(self._seen, len(history), dtype=np.intp)
         self._seen = len(history)
-        if self._counts is not None:
-            chosen = [i for i in fresh.tolist() if self._counts(history, i)]
-            fresh = np.array(chosen, dtype=np.intp)
-        candidates = np.concatenate([self._pending, fresh])
-        ended = _ENDED[history.status[candidates]]
-        self._pending = candidates[~ended]
+        candidates = np.hstack([self._pending, [fresh, self._places(history, fresh)]])
+        candidates = candidates[:, candidates[1] >= 0]
+        ended = _ENDED[history.status[candidates[0]]]
+        self._pending = candidates[:, ~ended]
         if ended.any():
-            self._end(history, candidates[ended])
+            self._end(history, candidates[:, ended])
 
-    def place_of(self, number: int) -> int:
-        """Return the place that the trial of a number is for."""
-        return number % self.size
+    def ranked(self, history: History) -> IntArray:
+        """Return the indexes of the holders, the best first, (n,) int, n ≤ size."""
+        held = self.holders[self.holders >= 0]
+        return held[np.lexsort((history.numbers[held], history.objectives[held]))]
 
     def _end(self, history: History, ended: IntArray) -> None:
-        done = ended[history.status[ended] == _COMPLETED]
-        done = done[np.isfinite(history.objectives[done])]
-        rivals = np.concatenate([self.holders[self.holders >= 0], done])
-        numbers = history.numbers[rivals]
+        done = ended[:, history.status[ended[0]] == _COMPLETED]
+        done = done[:, np.isfinite(history.objectives[done[0]])]
+        held = np.flatnonzero(self.holders >= 0)
+        rivals, places = np.hstack([[self.holders[held], held], done])
         # The newer of two that are equal, so that a population drifts over a plateau.
-        order = np.lexsort((-numbers, history.objectives[rivals]))
-        places, first = np.unique(numbers[order] % self.size, return_index=True)
-        self.holders[places] = rivals[order[first]]
+        order = np.lexsort((-history.numbers[rivals], history.objectives[rivals]))
+        taken, first = np.unique(places[order], return_index=True)
+        self.holders[taken] = rivals[order[first]]

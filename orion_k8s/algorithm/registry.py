@@ -23,6 +23,7 @@ _OURS = {
     "asha": "orion_k8s.algorithm.asha:ASHA",
     "hyperband": "orion_k8s.algorithm.hyperband:Hyperband",
     "bohb": "orion_k8s.algorithm.bohb:BOHB",
+    "dehb": "orion_k8s.algorithm.dehb:DEHB",
     "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
     "de": "orion_k8s.algorithm.de:DE",
 }

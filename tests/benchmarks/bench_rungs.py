@@ -1,4 +1,4 @@
-"""ASHA and Hyperband: what a suggestion costs as the history grows."""
+"""ASHA, Hyperband and DEHB: what a suggestion costs as the history grows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUGGESTIONS = 200
 IN_FLIGHT = 8
 
 
-@pytest.mark.parametrize("name", ["asha", "hyperband"])
+@pytest.mark.parametrize("name", ["asha", "hyperband", "dehb"])
 def test_a_suggestion(name: str) -> None:
     """One worker of eight slots; objectives are scattered."""
     space = Space.parse(PRIORS)

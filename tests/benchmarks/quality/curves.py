@@ -31,7 +31,7 @@ GRID: dict[str, list[Any]] = {
     "batch_size": [16, 32, 64, 128],
 }
 EPOCHS = 27
-TUNERS = ("random", "asha", "hyperband", "bohb")
+TUNERS = ("random", "asha", "hyperband", "bohb", "dehb")
 FIELDS = ("workers", "tuner", "seed", "epochs", "time")
 
 

@@ -152,3 +152,8 @@ class TestDE(AlgorithmContract):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"de": {"population_size": 5}}, space, seed)
+
+
+class TestDEHB(TestHyperband):
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"dehb": {}}, space, seed)

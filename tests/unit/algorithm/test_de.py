@@ -106,10 +106,14 @@ def test_mixed_spaces_are_searched_too() -> None:
 # --- the population ------------------------------------------------------------------------------
 
 
+def by_number(size: int) -> Population:
+    return Population(size, lambda history, indexes: history.numbers[indexes] % size)
+
+
 def test_a_place_is_held_by_the_best_trial_that_was_made_for_it() -> None:
     rows = rows_of(REALS, 60)
     for order in (rows, rows[::-1], random.Random(1).sample(rows, 60)):
-        history, population = History(REALS), Population(7)
+        history, population = History(REALS), by_number(7)
         for row in order:  # one by one, each pending first
             history.fill([row._replace(status="reserved", objective=None)])
             population.follow(history)
@@ -124,7 +128,7 @@ def test_a_place_is_held_by_the_best_trial_that_was_made_for_it() -> None:
 def test_of_two_equal_trials_the_newer_holds_the_place() -> None:
     rows = [row._replace(objective=1.0) for row in rows_of(REALS, 20)]
     for order in (rows, rows[::-1]):
-        history, population = history_of(REALS, order), Population(5)
+        history, population = history_of(REALS, order), by_number(5)
         population.follow(history)
         assert history.numbers[population.holders].tolist() == [15, 16, 17, 18, 19]
 
@@ -134,14 +138,14 @@ def test_broken_trials_and_objectives_that_are_no_number_hold_no_place() -> None
     rows[1] = rows[1]._replace(status="broken", objective=None)
     rows[2] = rows[2]._replace(objective=float("nan"))
     rows[3] = rows[3]._replace(objective=float("-inf"))
-    history, population = history_of(REALS, rows), Population(5)
+    history, population = history_of(REALS, rows), by_number(5)
     population.follow(history)
     assert population.holders.tolist() == [0, -1, -1, -1, 4]
 
 
 def test_trials_that_a_person_inserted_hold_places() -> None:
     row = rows_of(REALS, 1)[0]._replace(number=-1, objective=-5.0)
-    history, population = history_of(REALS, [*rows_of(REALS, 10), row]), Population(5)
+    history, population = history_of(REALS, [*rows_of(REALS, 10), row]), by_number(5)
     population.follow(history)
     assert history.numbers[population.holders[4]] == -1
 
