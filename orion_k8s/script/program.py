@@ -44,6 +44,9 @@ SHIM = str(Path(__file__).parent / "shim")
 SECRET_PREFIX = "ORION_DB_"
 """Address, user and password of the database are not for the program."""
 
+PARENT = frozenset({"ORION_TRIAL_PARENT", "ORION_PARENT_WORKING_DIR"})
+"""Told where a trial has a parent; those of a hunt that started this one say nothing of it."""
+
 INTERRUPT_CODE = 130
 GRACE_S = 10.0
 
@@ -186,7 +189,9 @@ class ProgramRun:
             )
 
     def _environment(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(SECRET_PREFIX)}
+        kept = {
+            k: v for k, v in os.environ.items() if not (k.startswith(SECRET_PREFIX) or k in PARENT)
+        }
         kept |= self.environment
         kept |= guardian.environment
         kept["ORION_RESULTS_PATH"] = os.path.abspath(self.results_path)

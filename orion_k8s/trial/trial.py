@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -45,6 +46,18 @@ class Trial:
     def attempt(self) -> int:
         """How many times it was reserved."""
         return self.record.attempt
+
+    @property
+    def parent(self) -> str | None:
+        """Id of the trial that this one continues, if any."""
+        return self.record.parent
+
+    @property
+    def parent_working_dir(self) -> str:
+        """The parent's own folder, "" where there is no parent, or no folder."""
+        if self.parent is None or not self.working_dir:
+            return ""
+        return os.path.join(os.path.dirname(self.working_dir), self.parent)
 
     @property
     def objective(self) -> float | None:

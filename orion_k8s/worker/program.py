@@ -45,7 +45,7 @@ class ProgramTask(Task):
         """Return the run of the trial's program; its folder is made here.
 
         Raises:
-            UsageError: the folder can't be made or written to.
+            UsageError: the folder can't be made or written to, or the parent's not be copied.
         """
         try:
             run = prepare_run(
@@ -56,6 +56,7 @@ class ProgramTask(Task):
                 trial=trial.id,
                 hash_params=trial.hash_params,
                 attempt=trial.attempt,
+                parent=trial.parent,
                 cwd=self.cwd,
                 interrupt_code=self.interrupt_code,
                 grace_s=self.grace_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,10 +90,21 @@ class FunctionTask(Task):
         self.fixed = dict(fixed or {})
 
     def call(self, trial: Trial) -> Call:
-        """Return the function with the trial's parameters."""
+        """Return the function with the trial's parameters.
+
+        One that is given the trial finds in its folder what the trial's parent left.
+
+        Raises:
+            UsageError: the parent's folder can't be copied.
+        """
         arguments = {**trial.arguments, **self.fixed}
         if self.trial_arg is not None:
             arguments[self.trial_arg] = trial
+            if trial.parent is not None and trial.working_dir:
+                from orion_k8s.script.inherit import inherit_folder
+
+                working_dir = os.path.dirname(trial.working_dir)
+                inherit_folder(working_dir, trial.id, trial.parent, trial.attempt)
         return self.function, (), arguments
 
     def judge_value(self, value: Any) -> Verdict:

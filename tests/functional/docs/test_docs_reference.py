@@ -83,10 +83,12 @@ def test_types_of_results() -> None:
 
 
 def test_what_a_program_is_told(visitor: Visitor) -> None:
-    script = 'env > told; printf \'[{"name":"o","type":"objective","value":%s}]\' "$1"'
+    """Trials that continue another, which are told most, are among these."""
+    script = 'env >> told; printf \'[{"name":"o","type":"objective","value":%s}]\' "$1"'
     (visitor.folder / "p.sh").write_text(script + ' > "$ORION_RESULTS_PATH"\n')
-    words = ["orion-k8s", "hunt", "-n", "e", "--max-trials", "1"]
-    visitor.run(*words, "sh", "p.sh", "x~uniform(1, 2)")
+    (visitor.folder / "asha.yaml").write_text("experiment: {algorithm: asha}\n")
+    words = ["orion-k8s", "hunt", "-n", "e", "-c", "asha.yaml", "--max-trials", "6"]
+    visitor.run(*words, "sh", "p.sh", "x~uniform(1, 2)", "epochs~fidelity(1, 2)")
     lines = (visitor.folder / "told").read_text().splitlines()
     given = {line.partition("=")[0] for line in lines if line.startswith("ORION_")}
     assert given == {code(row[0]) for row in PROGRAMS.rows("What it is told")}
