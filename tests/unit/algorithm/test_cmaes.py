@@ -76,10 +76,11 @@ class Loop:
         self.history = History(algorithm.space)
         self.rows: dict[int, Row] = {}
         self.running: list[int] = []
+        self.first = 0
 
     def go(self, count: int) -> Loop:
         for _ in range(count):
-            number = len(self.rows)
+            number = self.first + len(self.rows)
             answer = self.algorithm.suggest(number, 0, self.history)
             assert isinstance(answer, Suggestion)
             text = dump_values(answer.values)
@@ -372,6 +373,26 @@ def test_a_run_that_draws_only_what_was_tried_is_followed_by_another() -> None:
     assert any("of run 1" in key for key in loop.decisions())
     assert min(row.objective or 0 for row in loop.rows.values()) == 0
     assert len({row.values for row in loop.rows.values()}) == 200
+
+
+def test_a_run_that_was_begun_too_early_for_a_lower_number_goes_on() -> None:
+    """Of a run that seemed to be over, a new worker computed nothing: now it has to."""
+    loop = flat("ipop")
+    loop.first = 1
+    while "of run 1" not in loop.go(1).decisions()[-1]:
+        pass
+    loop.go(2)
+    opening = next(key for key in loop.decisions() if "of run 1" in key)
+    rows = list(loop.rows.values())
+    algorithm, history = CMAES(loop.algorithm.space, 1, 4), history_of(loop.algorithm.space, rows)
+    algorithm.suggest(999, 0, history)
+    assert algorithm._stage.run.index == 1
+    lower = Row(0, "reserved", None, "[0.5]", "t0", None, opening.replace("run 1", "run 0"))
+    history.fill([lower])
+    answer = algorithm.suggest(999, 0, history)
+    assert algorithm._stage.run.index == 0
+    fresh = CMAES(loop.algorithm.space, 1, 4)
+    assert answer == fresh.suggest(999, 0, history_of(loop.algorithm.space, [*rows, lower]))
 
 
 # --- what was asked for --------------------------------------------------------------------------

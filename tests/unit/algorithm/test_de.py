@@ -250,6 +250,13 @@ def test_a_new_category_is_one_of_the_parents() -> None:
     counts = {value: sum(one[0][0] == value for one in made) for value in "abcdef"}
     assert counts["a"] == counts["d"] == counts["e"] == 0
     assert min(counts[value] for value in "bcf") > 50
+    best = Operators(Axes.of(space), "best1bin", (0.7, 0.7), 1.0)
+    kept = sum(
+        space.decode(best.offspring(np.random.default_rng(seed), pool[1], pool[0], pool[1:]))[0]
+        == ("a",)
+        for seed in range(1000)
+    )
+    assert abs(kept / 1000 - 0.3) < 0.05  # else it is the one of the first of two that differ
 
 
 # --- what was asked for --------------------------------------------------------------------------

@@ -95,6 +95,20 @@ def test_a_budgets_trials_are_for_its_places_one_after_another() -> None:
             assert history.numbers[population.holders[place]] == winner.number
 
 
+def test_a_higher_budget_learns_from_the_best_of_the_one_below() -> None:
+    trials = run(lambda: DEHB(SPACE, 1, repetitions=3), objective, 1000, 1)
+    history, algorithm = History(SPACE), DEHB(SPACE, 1, repetitions=3)
+    history.fill(trials.rows.values())
+    algorithm.suggest(99, 0, history)
+    low, middle, high = (p.ranked(history).tolist() for p in algorithm._populations)
+    assert algorithm._parents(1, 1, 5, middle[0], history).tolist() == low[:5]
+    assert algorithm._parents(2, 1, 3, high[0], history).tolist() == middle[:3]
+    assert algorithm._parents(1, 0, 5, middle[0], history).tolist() == middle[1:]
+    # Too few: the others, the highest budget first.
+    few = algorithm._parents(2, 2, 1, high[0], history).tolist()
+    assert few == [middle[0], *high[1:]][:3]
+
+
 @pytest.mark.parametrize("workers", [1, 6])
 def test_a_new_worker_suggests_the_same_to_the_last_bit(workers: int) -> None:
     trials = run(lambda: DEHB(SPACE, 3), objective, 90, workers)
