@@ -24,6 +24,7 @@ _OURS = {
     "hyperband": "orion_k8s.algorithm.hyperband:Hyperband",
     "bohb": "orion_k8s.algorithm.bohb:BOHB",
     "dehb": "orion_k8s.algorithm.dehb:DEHB",
+    "pbt": "orion_k8s.algorithm.pbt:PBT",
     "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
     "de": "orion_k8s.algorithm.de:DE",
 }

@@ -6,7 +6,7 @@ A trial that goes on from another has that one as its parent; one without a pare
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from orion_k8s.algorithm.base import Suggestion
@@ -15,6 +15,7 @@ from orion_k8s.algorithm.random import Random
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.history import CODES, History
 from orion_k8s.space import Space
+from orion_k8s.space.fidelity import Fidelity
 from orion_k8s.trial import Status, dump_values
 
 Values = tuple[Any, ...]
@@ -24,6 +25,24 @@ _EPSILON = 1e-9
 """Powers of the base that reach the highest budget but for rounding reach it."""
 
 
+def fidelity_of(algorithm: str, space: Space) -> Fidelity:
+    """Return the fidelity of a space.
+
+    Args:
+        algorithm: its name, for errors.
+        space: the search space.
+
+    Raises:
+        ConfigurationError: it has none.
+    """
+    if space.fidelity is None:
+        raise ConfigurationError(
+            f"{algorithm} needs a fidelity dimension, and the space has none: add one, such "
+            "as epochs~'fidelity(1, 81, base=3)', or use another algorithm."
+        )
+    return space.fidelity
+
+
 class Rungs:
     """The budgets from the fidelity's lowest to its highest, a factor of its base apart.
 
@@ -31,6 +50,7 @@ class Rungs:
         algorithm: its name, for errors.
         space: the search space.
         num_rungs: how many budgets; as many as fit, a factor of the base apart, if None.
+        budgets: others, from the lowest to the highest.
 
     Raises:
         ConfigurationError: the space has no fidelity, or not so many budgets.
@@ -40,14 +60,25 @@ class Rungs:
         base: the factor; of so many trials one goes on.
     """
 
-    def __init__(self, algorithm: str, space: Space, num_rungs: int | None = None) -> None:
-        fidelity = space.fidelity
-        if fidelity is None:
-            raise ConfigurationError(
-                f"{algorithm} needs a fidelity dimension, and the space has none: add one, such "
-                "as epochs~'fidelity(1, 81, base=3)', or use another algorithm."
-            )
-        low, high, self.base = fidelity.low, fidelity.high, float(fidelity.base)
+    def __init__(
+        self,
+        algorithm: str,
+        space: Space,
+        num_rungs: int | None = None,
+        budgets: Sequence[int | float] | None = None,
+    ) -> None:
+        fidelity = fidelity_of(algorithm, space)
+        self.base = float(fidelity.base)
+        self.budgets: tuple[int | float, ...] = (
+            tuple(budgets) if budgets is not None else self._spaced(algorithm, fidelity, num_rungs)
+        )
+        self._place = space.dimensions.index(fidelity)
+        self._of = {budget: rung for rung, budget in enumerate(self.budgets)}
+
+    def _spaced(
+        self, algorithm: str, fidelity: Fidelity, num_rungs: int | None
+    ) -> tuple[int | float, ...]:
+        low, high = fidelity.low, fidelity.high
         if low < high and self.base <= 1:
             raise ConfigurationError(
                 f"{algorithm} needs a fidelity with a base above 1: of so many trials one goes on."
@@ -58,14 +89,12 @@ class Rungs:
         budgets = [high * (low / high) ** (1 - i / steps) for i in range(steps)] if steps else []
         if isinstance(low, int) and isinstance(high, int):
             budgets = [round(budget) for budget in budgets]
-        self.budgets: tuple[int | float, ...] = (*budgets, high)
-        if len(set(self.budgets)) < len(self.budgets):
+        if len({*budgets, high}) <= len(budgets):
             raise ConfigurationError(
                 f"{algorithm}: {fidelity.prior} has no {num_rungs} different budgets: lower "
                 "num_rungs."
             )
-        self._place = space.dimensions.index(fidelity)
-        self._of = {budget: rung for rung, budget in enumerate(self.budgets)}
+        return (*budgets, high)
 
     def __len__(self) -> int:
         """Return how many budgets there are."""

@@ -1,4 +1,4 @@
-"""ASHA, Hyperband and DEHB: what a suggestion costs as the history grows."""
+"""ASHA, Hyperband, DEHB and PBT: what a suggestion costs as the history grows."""
 
 from __future__ import annotations
 
@@ -41,6 +41,28 @@ def test_a_suggestion(name: str) -> None:
     took = time.process_time() - began
     assert answer == algorithm.suggest(number, 0, history)
     say(f"{name}: the first suggestion of a new worker at {number:,}, s", f"{took:.2f}")
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_suggestion_of_a_population(count: int) -> None:
+    """In its last generations, so the population is as much larger as the history is longer."""
+    space, parameters = Space.parse(PRIORS), {"population_size": count // 8}
+    algorithm, history, number = create({"pbt": parameters}, space, 1), History(space), 0
+    rows: list[Row] = []
+    while number < count - SUGGESTIONS:
+        number = _one_more(algorithm, history, number, rows)
+    began = time.process_time()
+    while number < count:
+        number = _one_more(algorithm, history, number, rows)
+    took = (time.process_time() - began) / SUGGESTIONS * 1e3
+    say(f"pbt: a suggestion at {count:,} trials, ms of the processor", f"{took:.2f}", "goal 1")
+    fresh = History(space)
+    fresh.fill(rows)
+    began = time.process_time()
+    answer = create({"pbt": parameters}, space, 1).suggest(number, 0, fresh)
+    took = time.process_time() - began
+    assert answer == algorithm.suggest(number, 0, history)
+    say(f"pbt: the first suggestion of a new worker at {number:,}, s", f"{took:.2f}")
 
 
 def _one_more(algorithm: Algorithm, history: History, number: int, rows: list[Row]) -> int:

@@ -157,3 +157,10 @@ class TestDE(AlgorithmContract):
 class TestDEHB(TestHyperband):
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"dehb": {}}, space, seed)
+
+
+class TestPBT(TestASHA):
+    """A small population, so that the runs have several generations."""
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"pbt": {"population_size": 6, "generations": 4}}, space, seed)
