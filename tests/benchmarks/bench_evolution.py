@@ -1,10 +1,16 @@
-"""Evolution strategies: what a suggestion costs as the history grows, and what a new worker's."""
+"""Evolution: what a suggestion costs as the history grows, a new worker's, and what is found."""
 
 from __future__ import annotations
 
+import heapq
+import math
 import random
+import statistics
 import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from orion_k8s.algorithm import Algorithm, Suggestion
@@ -19,6 +25,7 @@ SPACES = {"10 reals": SPACE, "4 reals, 3 integers, 3 categories": MIXED}
 COUNTS = (1_000, 10_000, 100_000)
 SUGGESTIONS = 400
 IN_FLIGHT = 8
+Function = Callable[[Sequence[float]], float]
 
 
 class Experiment:
@@ -71,3 +78,70 @@ def test_a_suggestion(name: str, kind: str) -> None:
         assert answer == experiment.algorithm.suggest(count, 0, experiment.history)
         say(f"  a new worker's first at {count:,}, mirror included, s", f"{took:.2f}",
             "goal 0.5" if count == 10_000 else "")  # fmt: skip
+
+
+def sphere(x: Sequence[float]) -> float:
+    return sum((v - 0.3) ** 2 for v in x)
+
+
+def rosenbrock(x: Sequence[float]) -> float:
+    y = [4 * v - 1.2 for v in x]
+    return sum(100 * (b - a**2) ** 2 + (1 - a) ** 2 for a, b in pairwise(y))
+
+
+def ellipsoid(x: Sequence[float]) -> float:
+    return sum(1e4 ** (i / (len(x) - 1)) * (v - 0.62) ** 2 for i, v in enumerate(x))
+
+
+def rastrigin(x: Sequence[float]) -> float:
+    y = [10 * (v - 0.4) for v in x]
+    return sum(10 + v**2 - 10 * math.cos(2 * math.pi * v) for v in y)
+
+
+def best(name: str, width: int, function: Function, flight: int, seed: int) -> float:
+    """Return the lowest objective of so many trials in flight, which take random times."""
+    space = Space.parse({f"x{i}": "uniform(0, 1, precision=None)" for i in range(width)})
+    algorithm, history = create({name: {}}, space, seed), History(space)
+    dice, now, found = random.Random(seed), 0.0, math.inf
+    running: list[tuple[float, int, Row]] = []
+    for number in range(40 * width):
+        answer = algorithm.suggest(number, 0, history)
+        assert isinstance(answer, Suggestion)
+        text = dump_values(answer.values)
+        row = Row(number, "reserved", None, text, f"t{number}", None, answer.decision)
+        history.fill([row])
+        value = function(answer.values)
+        found = min(found, value)
+        row = row._replace(status="completed", objective=value)
+        heapq.heappush(running, (now + dice.expovariate(1), number, row))
+        if len(running) == flight:
+            now, _, row = heapq.heappop(running)
+            history.fill([row])
+    return found
+
+
+def packages(width: int, function: Function, seed: int) -> float:
+    """Return the lowest objective of the loop of the package cmaes."""
+    from cmaes import CMA
+
+    sides = np.tile([0.0, 1.0], (width, 1))
+    optimizer, found = CMA(np.full(width, 0.5), 0.2, sides, seed=seed), []
+    while len(found) < 40 * width:
+        points = [optimizer.ask() for _ in range(optimizer.population_size)]
+        told = [(point, function(point)) for point in points]
+        found += [value for _, value in told]
+        optimizer.tell(told)
+    return min(found[: 40 * width])
+
+
+@pytest.mark.parametrize("width", [5, 10])
+@pytest.mark.parametrize("function", [sphere, rosenbrock, ellipsoid, rastrigin])
+def test_what_they_find(function: Function, width: int) -> None:
+    seeds = range(15)
+    say(f"{function.__name__}, {width} dimensions: best of {40 * width} trials, median", "")
+    theirs = statistics.median(packages(width, function, seed) for seed in seeds)
+    say("  the package cmaes", f"{theirs:.2g}")
+    for name in ("cmaes", "de", "random"):
+        for flight in (1, 8):
+            ours = statistics.median(best(name, width, function, flight, s) for s in seeds)
+            say(f"  {name}, {flight} in flight", f"{ours:.2g}")
