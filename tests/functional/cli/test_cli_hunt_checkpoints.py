@@ -82,6 +82,42 @@ def test_a_promoted_trial_goes_on_at_the_epoch_where_its_parent_ended(shell: She
     assert not [path for path in (shell.folder / "w").iterdir() if path.name.startswith(".")]
 
 
+BRITTLE = """
+if epochs == 3:
+    try:
+        os.mkdir("broke")
+    except FileExistsError:
+        pass
+    else:
+        sys.exit(1)
+for epoch in range(first, epochs):"""
+
+
+def test_a_population_goes_on_from_the_checkpoints_of_its_best(shell: Shell) -> None:
+    """Two workers; one trial of the last generation breaks, and another is made in its place."""
+    (shell.folder / "pbt.yaml").write_text(
+        "experiment: {algorithm: {pbt: {population_size: 5, generations: 2}}}\n"
+    )
+    text = TRAIN.replace("\nfor epoch in range(first, epochs):", BRITTLE)
+    program = shell.program(text, "train.py", sys.executable)
+    words = ["hunt", "-n", "e", "-c", "pbt.yaml", "--max-trials", "15", "--working-dir", "w"]
+    words += [program, "-x~uniform(0, 1)", "--epochs~fidelity(1, 3, base=1)"]
+    workers = [shell.start(*words) for _ in range(2)]
+    for worker in workers:
+        out, err = worker.communicate(timeout=120)
+        assert worker.returncode == 0, out + err
+    [broken] = shell.trials(status=Status.BROKEN)
+    trials = {trial.id: trial for trial in shell.trials(status=Status.COMPLETED)}
+    epochs = {id: json.loads(trial.values)[1] for id, trial in trials.items()}
+    assert sorted(epochs.values()) == [1] * 5 + [2] * 5 + [3] * 5
+    for trial in trials.values():
+        before = trials[trial.parent] if trial.parent is not None else None
+        assert told(trial)["by"] == [*(told(before)["by"] if before else []), trial.id]
+        assert epochs[trial.id] == (epochs[before.id] + 1 if before else 1)
+    tries = [(trial.decision or "").rsplit(" ", 1) for trial in (broken, *trials.values())]
+    assert [place for place, tried in tries if tried == "1"] == [tries[0][0]]
+
+
 def train(x: float, epochs: int, trial: Any) -> float:
     folder = Path(trial.working_dir)
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from orion_k8s.errors import UsageError
 from orion_k8s.executor.kubernetes.manifest import CONFIG_BYTES, Identity, make_manifest
 from orion_k8s.executor.kubernetes.template import make_template
+from orion_k8s.script import Command, prepare_run
+from orion_k8s.trial import ExperimentRecord
 from tests.unit.executor.kubernetes.objects import a_run
 
 FOLDER = "/home/me/trials/" + "0a" * 12
@@ -64,6 +66,27 @@ def test_a_job_belongs_to_its_workers_pod() -> None:
     made = make_template(image="i:1")
     job = make_manifest(made, a_run(FOLDER), worker="w", namespace="n", owner=owner)
     assert job["metadata"]["ownerReferences"] == [owner]
+
+
+def test_the_program_is_told_which_trial_it_continues(tmp_path: Path) -> None:
+    (tmp_path / "w" / "p1").mkdir(parents=True)
+    (tmp_path / "w" / "p1" / "checkpoint").write_text("of the parent")
+    run = prepare_run(
+        Command.parse(["train", "-x~uniform(0, 1)"]),
+        {"x": 0.5},
+        experiment=ExperimentRecord("e1", "e", 1, {"x": "uniform(0, 1)"}, {"asha": {}}, 1),
+        working_dir=str(tmp_path / "w"),
+        trial="t1",
+        hash_params="abc",
+        attempt=1,
+        parent="p1",
+    )
+    job = make_manifest(make_template(image="i:1"), run, worker="w", namespace="n")
+    told = {item["name"]: item["value"] for item in pod_of(job)["containers"][0]["env"]}
+    assert told["ORION_TRIAL_PARENT"] == "p1"
+    assert told["ORION_PARENT_WORKING_DIR"] == str(tmp_path / "w" / "p1")
+    # On a volume that the worker and the Job share:
+    assert (tmp_path / "w" / "t1" / "checkpoint").read_text() == "of the parent"
 
 
 def test_the_program_is_told_what_it_is_told_here() -> None:

@@ -190,6 +190,7 @@ def test_what_is_as_we_have_it_may_stand_there() -> None:
         (job(container__command="python"), "must be a list"),
         (job(container__env=[{"value": "a"}]), "needs a name and a value"),
         (job(container__env=[{"name": "ORION_TRIAL_ID", "value": "a"}]), "ORION_TRIAL_ID"),
+        (job(container__env=[{"name": "ORION_TRIAL_PARENT", "value": "a"}]), "ORION_TRIAL_PARENT"),
         (job(container__image=""), "needs an image"),
         (job(metadata__labels={"orion-k8s/trial": "a"}), "orion-k8s/trial is ours"),
         (
