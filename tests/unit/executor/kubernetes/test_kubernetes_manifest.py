@@ -72,7 +72,7 @@ def test_the_program_is_told_which_trial_it_continues(tmp_path: Path) -> None:
     (tmp_path / "w" / "p1").mkdir(parents=True)
     (tmp_path / "w" / "p1" / "checkpoint").write_text("of the parent")
     run = prepare_run(
-        Command.parse(["train", "-x~uniform(0, 1)"]),
+        Command.parse(["true", "-x~uniform(0, 1)"]),
         {"x": 0.5},
         experiment=ExperimentRecord("e1", "e", 1, {"x": "uniform(0, 1)"}, {"asha": {}}, 1),
         working_dir=str(tmp_path / "w"),
