@@ -146,19 +146,17 @@ def test_a_trial_that_a_person_suspended_counts_towards_the_quorum() -> None:
 
 
 def test_a_broken_member_is_replaced_from_a_living_one() -> None:
+    """From one of the best, though its own trial was good enough to go on from."""
     algorithm = make()
     trials = first_generation(algorithm)
-    number = claim(algorithm, trials)
-    generation, member, _ = place(trials, number)
-    trials.end(number, Status.BROKEN)
-    again = next(
-        number
-        for number in (claim(algorithm, trials) for _ in range(10))
-        if place(trials, number)[2]
-    )
-    assert place(trials, again) == (generation, member, 1)
-    assert trials.rows[again].parent in ("trial-0", "trial-1")
-    assert trials.rows[again].values != trials.rows[number].values
+    children = [claim(algorithm, trials) for _ in range(10)]
+    for own in (4, 6):
+        [broken] = [n for n in children if trials.rows[n].parent == f"trial-{own}"]
+        trials.end(broken, Status.BROKEN)
+        again = claim(algorithm, trials)
+        assert place(trials, again) == (*place(trials, broken)[:2], 1)
+        assert trials.rows[again].parent in ("trial-0", "trial-1")
+        assert trials.rows[again].values != trials.rows[broken].values
 
 
 def test_a_broken_root_is_drawn_anew() -> None:
@@ -210,6 +208,14 @@ def test_backtracking_returns_to_the_best_that_a_member_had() -> None:
         trials.end(claim(algorithm, trials), Status.COMPLETED, 100.0)
     parents = {trials.rows[claim(algorithm, trials)].parent for _ in range(10)}
     assert parents == {"trial-0", "trial-1"}
+
+
+def test_a_trial_that_is_not_in_the_ranking_counts_as_one_more() -> None:
+    ranked = [(float(n), n, n) for n in range(9)]
+    rule, rng = Truncation(quantile=0.9, backtracks=True), np.random.default_rng(1)
+    for objective, stays in ((7.5, True), (8.5, False)):
+        own = (objective, 20, 20)
+        assert (rule.choose(own, ranked, rng) == own) == stays
 
 
 def test_the_rules_are_written_as_in_orion() -> None:
