@@ -117,7 +117,8 @@ def run_call(name: str, call: bytes, versions: Mapping[str, str]) -> Reply | Rep
     worker = get_worker()
     for what, theirs in versions.items():
         if theirs != (here := VERSIONS.get(what)):
-            return Unfit(worker.address, f"it runs {what} {here}, and the functions are of {theirs}")
+            why = f"it runs {what} {here}, and the functions are of {theirs}"
+            return Unfit(worker.address, why)
     running = Running(worker)
     _running[name] = running
     try:
