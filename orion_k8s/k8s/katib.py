@@ -22,6 +22,7 @@ ALGORITHMS = {
     "sobol": "sobol",
     "tpe": "tpe",
     "multivariate-tpe": "tpe",
+    "cmaes": "cmaes",
 }
 """Katib's name → ours. The rest is named as lost."""
 
@@ -35,6 +36,7 @@ SETTINGS = {
     ("multivariate-tpe", "n_startup_trials"): "n_initial_points",
     ("random", "random_state"): "seed",
     ("sobol", "random_state"): "seed",
+    ("cmaes", "random_state"): "seed",
 }
 """Katib's algorithm and its setting → a parameter of ours."""
 
