@@ -7,8 +7,8 @@ VENV := .venv$(if $(strip $(PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%
 endif
 # Test processes; races start more of their own.
 JOBS ?= 2
-# On a cluster they mostly wait.
-E2E_JOBS ?= 3
+# On a cluster they mostly wait, and 2 cores of one machine bear no more.
+E2E_JOBS ?= 2
 PYTEST_ARGS ?=
 # `make lock UV_ARGS=--upgrade` takes newer versions.
 UV_ARGS ?=

@@ -47,7 +47,9 @@ def test_twenty_trials_of_two_workers(hunter: Hunter, ledger: Ledger) -> None:
     for worker in (first, second):
         done = ended(worker)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "WARNING" not in done.stderr
+        warned = [line for line in done.stderr.splitlines() if "WARNING" in line]
+        # What a busy node says of itself, before it tries again.
+        assert all("a trial waits: MountVolume" in line for line in warned), done.stderr
     exactly(ledger, hunter, 20)
     assert len(ledger.notes("start")) == 20
     for trial in hunter.trials():
