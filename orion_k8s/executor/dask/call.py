@@ -36,6 +36,9 @@ VERSIONS = {"Python": "{}.{}".format(*sys.version_info), "orion-k8s": __version_
 """What must be the same on both sides: another Python reads functions wrongly, if at all, and
 another orion-k8s reads what travels with them so."""
 
+RUNNING = ("executing", "long-running")
+"""States of a task on its Dask worker while its thread runs and somebody wants it."""
+
 PATIENCE_S = 2.0
 """How long a Dask worker that closes tries to tell the scheduler so."""
 
@@ -144,10 +147,21 @@ async def _begin(worker: Worker, name: str) -> Repeated | None:
     """Say that the call begins; return what became of its first worker, if it had begun before."""
     if PLUGIN not in worker.plugins:
         await worker.plugin_add(Warden(), name=PLUGIN)
+    if not _wanted(worker, name):
+        return Repeated(died=False)
     begun = await _test_and_set(worker, name)
     if not begun:
         return None
     return Repeated(died=not await worker.scheduler.event_is_set(name=name + LEFT))
+
+
+def _wanted(worker: Worker, name: str) -> bool:
+    """Whether the scheduler still wants a call that is about to begin.
+
+    It may have taken it back while what the call needs was imported, before there was a warden.
+    """
+    task = worker.state.tasks.get(name)
+    return task is not None and task.state in RUNNING
 
 
 async def _test_and_set(worker: Worker, name: str) -> bool:
@@ -177,7 +191,7 @@ class Warden(WorkerPlugin):  # type: ignore[misc]
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
         """End a call that the scheduler took back while it ran: its client cancelled or died."""
-        if start in ("executing", "long-running") and finish in ("released", "cancelled"):
+        if start in RUNNING and finish in ("released", "cancelled"):
             stop([key])
 
     async def teardown(self, worker: Worker) -> None:

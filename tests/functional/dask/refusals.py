@@ -89,6 +89,19 @@ def lacking(folder: Path, package: str) -> dict[str, str]:
     )
 
 
+def slow_to_import(folder: Path, module: str, go: Path) -> dict[str, str]:
+    """Return an environment in which a module is only found when there is a file."""
+    return _started_with(
+        folder,
+        "import os, sys, time\n"
+        "class Waiter:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        while name == {module!r} and not os.path.exists({str(go)!r}):\n"
+        "            time.sleep(0.02)\n"
+        "sys.meta_path.insert(0, Waiter())\n",
+    )
+
+
 def _started_with(folder: Path, source: str) -> dict[str, str]:
     """Return an environment whose Pythons run some code before anything else."""
     folder.mkdir(parents=True)

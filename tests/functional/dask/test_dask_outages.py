@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -16,8 +18,9 @@ from orion_k8s.client import ExperimentClient
 from orion_k8s.executor.base import Ending
 from orion_k8s.executor.registry import create_executor
 from orion_k8s.testing.executor.probes import until
-from tests.dask_processes import DaskProcesses
+from tests.dask_processes import DaskProcesses, dask_processes
 from tests.functional.dask.objectives import Sleeper, deadly, held, notes
+from tests.functional.dask.refusals import slow_to_import
 
 DEADLINE_S = 60.0
 
@@ -155,3 +158,30 @@ def test_workers_that_leave_blame_no_call(dask: DaskProcesses, folder: Path) -> 
             assert "closed" in future.outcome().reason
             assert len(notes(folder, "end")) == turn
             worker = following
+
+
+CLIENT = """
+import sys
+from orion_k8s.executor.dask import Dask
+from orion_k8s.testing.executor.work import log_line
+Dask(address=sys.argv[1]).submit(log_line, sys.argv[2], "began").wait()
+"""
+
+
+def test_a_call_that_nobody_wants_any_more_does_not_begin(tmp_path: Path) -> None:
+    """Its client is killed while its Dask worker still imports what it needs."""
+    go, log = tmp_path / "go", tmp_path / "log"
+    environment = slow_to_import(tmp_path / "start", "orion_k8s.executor.child", go)
+    with dask_processes(tmp_path, environment=environment) as dask:
+        dask.scheduler()
+        dask.worker()
+        words = [sys.executable, "-c", CLIENT, dask.address, str(log)]
+        with Client(dask.address, set_as_default=False) as client:
+            with subprocess.Popen(words) as process:
+                until(lambda: any(client.processing().values()), "it runs", DEADLINE_S)
+                process.kill()
+            until(lambda: not any(client.processing().values()), "it is taken back", DEADLINE_S)
+            go.touch()
+            # The Dask worker has one thread: it is free again.
+            assert client.submit(len, "abc").result(DEADLINE_S) == 3
+    assert not log.exists()
