@@ -141,11 +141,7 @@ class CMAES(Algorithm):
             if values is not None:
                 return Suggestion(values, decision=_key(self._stage, stage, number, members))
         # All that is drawn was tried: from here on, what nobody tried.
-        left = self._prior.untried(history)
-        if left is None:
-            known = len(history.known_values())
-            return Finished(f"the search space is used up: all {known} points were tried")
-        return Suggestion(left)
+        return self._prior.untried(history)
 
     def _drawn(
         self, stage: Stage, number: int, attempt: int, history: History

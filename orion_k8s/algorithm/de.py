@@ -91,15 +91,11 @@ class DE(Algorithm):
 
         See `Algorithm.suggest`.
         """
-        known = history.known_values()
-        if len(known) < self.space.cardinality:
+        if len(history.known_values()) < self.space.cardinality:
             values = self._new(number, attempt, history)
             if values is not None:
                 return Suggestion(values)
-        left = self._prior.untried(history)
-        if left is None:
-            return Finished(f"the search space is used up: all {len(known)} points were tried")
-        return Suggestion(left)
+        return self._prior.untried(history)
 
     def _places(self, history: History, indexes: IntArray) -> IntArray:
         """Return the place of each trial: its number modulo the size of the population."""

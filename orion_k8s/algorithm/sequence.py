@@ -66,16 +66,19 @@ class FixedSequence(Algorithm):
             return Suggestion(self._points[free])
         return Finished(f"the search space is used up: all {len(self._points)} points were tried")
 
-    def untried(self, history: History) -> tuple[object, ...] | None:
-        """Return the first point of the sequence that nobody has tried; None where all were."""
+    def untried(self, history: History) -> Suggestion | Finished:
+        """Return the first point of the sequence that nobody has tried; Finished where all were.
+
+        For models that come to no new point.
+        """
         known = history.known_values()
         if history is not self._looked_at:  # else what was known is still known
             self._looked_at, self._untried = history, 0
         while self._reach(self._untried):
             if dump_values(self._points[self._untried]) not in known:
-                return self._points[self._untried]
+                return Suggestion(self._points[self._untried])
             self._untried += 1
-        return None
+        return Finished(f"the search space is used up: all {len(known)} points were tried")
 
     def _given_free(self, history: History) -> int | None:
         """Return the place of a point whose trial was removed, once the sequence is used up."""

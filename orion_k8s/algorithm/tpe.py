@@ -132,10 +132,7 @@ class TPE(Algorithm):
                     if dump_values(values) not in known:
                         return Suggestion(values)
         # The model comes back to the same few points, or two algorithms' points have mixed.
-        left = self._prior.untried(history)
-        if left is None:
-            return Finished(f"the search space is used up: all {len(known)} points were tried")
-        return Suggestion(left)
+        return self._prior.untried(history)
 
     def _candidates(
         self, number: int, attempt: int, history: History
