@@ -14,14 +14,13 @@ import math
 import re
 from bisect import bisect_left, insort
 from collections import defaultdict
-from itertools import islice
 from typing import Any, ClassVar
 
 from orion_k8s.algorithm.base import Algorithm, Finished, Suggestion, Wait
 from orion_k8s.algorithm.parameters import whole
 from orion_k8s.algorithm.rungs import Roots, Rungs, repetitions_of
 from orion_k8s.errors import ConfigurationError
-from orion_k8s.history import CODES, History
+from orion_k8s.history import CODES, History, newest
 from orion_k8s.space import Space
 from orion_k8s.trial import Status
 
@@ -201,9 +200,8 @@ class ASHA(Algorithm):
                 self._ladder[place].end(history.ids[index], int(history.numbers[index]), objective)
 
     def _take_new(self, history: History) -> None:
-        new = len(history.decisions) - self._decided
-        keys = {index: key for key, index in islice(reversed(history.decisions.items()), new)}
-        self._decided += new
+        keys = {index: key for key, index in newest(history.decisions, self._decided)}
+        self._decided = len(history.decisions)
         status = history.status
         for index in range(self._seen, len(history)):
             promotion = _PROMOTION.fullmatch(keys.get(index, ""))

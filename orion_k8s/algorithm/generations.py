@@ -11,15 +11,11 @@ import re
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
-from orion_k8s.history import History
-from orion_k8s.trial import Status
+from orion_k8s.history import ENDED, History, newest
 
-_ENDED = np.array([s in (Status.COMPLETED, Status.BROKEN, Status.REMOVED) for s in Status])
-"""Whether a status is an end, by its code in the column."""
 _KEY = re.compile(r"cmaes (?:generation (\d+) of )?run (\d+) (?:trial \d+|from (nothing|[\d,-]+))")
 
 
@@ -64,10 +60,9 @@ class Generations:
         None where all that were there are as they were.
         """
         history = self._history
-        new = len(history.decisions) - self._decided
-        self._decided += new
-        changed = self._take(islice(reversed(history.decisions.items()), new)) if new else None
-        ended = _ENDED[history.status[self._pending]]
+        changed = self._take(newest(history.decisions, self._decided))
+        self._decided = len(history.decisions)
+        ended = ENDED[history.status[self._pending]]
         if ended.any():
             for number in history.numbers[self._pending[ended]].tolist():
                 if number not in self._told:
@@ -92,7 +87,7 @@ class Generations:
         while (opening := self.openings.get(generation + len(found) + 1)) is not None:
             indexes = [self._history.index(number) for number in opening.members]
             known = [index for index in indexes if index is not None]
-            if len(known) < len(indexes) or not _ENDED[self._history.status[known]].all():
+            if len(known) < len(indexes) or not ENDED[self._history.status[known]].all():
                 break
             found.append(opening)
         return found

@@ -14,16 +14,15 @@ import math
 import re
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice
 from typing import Any, ClassVar
 
 from orion_k8s.algorithm.base import Algorithm, Finished, Suggestion, Wait
 from orion_k8s.algorithm.rungs import Roots, Rungs, Values, repetitions_of
-from orion_k8s.history import CODES, History
+from orion_k8s.history import CODES, History, newest
 from orion_k8s.space import Space
-from orion_k8s.trial import Status
+from orion_k8s.trial import FINAL, Status
 
-_ENDED = {CODES[s.value] for s in (Status.COMPLETED, Status.BROKEN, Status.REMOVED)}
+_ENDED = {CODES[status.value] for status in FINAL}
 _SUSPENDED = CODES[Status.SUSPENDED.value]
 _PLACE = re.compile(r"hyperband repetition (\d+) bracket (\d+) rung (\d+) slot (\d+)")
 
@@ -209,9 +208,9 @@ class Hyperband(Algorithm):
             self._history = history
             self._rounds: list[Round] = []
             self._first = self._decided = 0
-        new = len(history.decisions) - self._decided
-        self._decided += new
-        for key, index in islice(reversed(history.decisions.items()), new):
+        fresh = newest(history.decisions, self._decided)
+        self._decided = len(history.decisions)
+        for key, index in fresh:
             place = _PLACE.fullmatch(key)
             if place is None:
                 continue

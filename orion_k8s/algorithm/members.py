@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left, insort
-from itertools import islice
 
 from orion_k8s.algorithm.exploit import Key
 from orion_k8s.algorithm.rungs import Rungs
-from orion_k8s.history import CODES, History
+from orion_k8s.history import CODES, History, newest
 from orion_k8s.trial import Status, dump_values
 
 _COMPLETED, _BROKEN = CODES[Status.COMPLETED.value], CODES[Status.BROKEN.value]
@@ -75,15 +74,12 @@ class Members:
     def follow(self) -> None:
         """Take in what is new."""
         history = self._history
-        new = len(history.parents) - self._parents
-        self._parents += new
-        for index, parent in islice(reversed(history.parents.items()), new):
+        for index, parent in newest(history.parents, self._parents):
             if history.status[index] != _REMOVED:
                 self.children.add((parent, dump_values(history.values(index))))
-        new = len(history.decisions) - self._decided
-        self._decided += new
-        for key, index in islice(reversed(history.decisions.items()), new):
+        for key, index in newest(history.decisions, self._decided):
             self._take(key, index)
+        self._parents, self._decided = len(history.parents), len(history.decisions)
         status = history.status
         for index in [i for i in self._pending if status[i] in (_COMPLETED, _BROKEN, _REMOVED)]:
             self._end(index, *self._pending.pop(index))

@@ -12,11 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from orion_k8s.algorithm.axes import IntArray
-from orion_k8s.history import CODES, History
+from orion_k8s.history import CODES, ENDED, History
 from orion_k8s.trial import Status
 
-_ENDED = np.array([s in (Status.COMPLETED, Status.BROKEN, Status.REMOVED) for s in Status])
-"""Whether a status is an end, by its code in the column."""
 _COMPLETED = CODES[Status.COMPLETED.value]
 
 
@@ -48,7 +46,7 @@ class Population:
         self._seen = len(history)
         candidates = np.hstack([self._pending, [fresh, self._places(history, fresh)]])
         candidates = candidates[:, candidates[1] >= 0]
-        ended = _ENDED[history.status[candidates[0]]]
+        ended = ENDED[history.status[candidates[0]]]
         self._pending = candidates[:, ~ended]
         if ended.any():
             self._end(history, candidates[:, ended])

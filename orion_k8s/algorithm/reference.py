@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orion_k8s.algorithm.axes import IntArray
-from orion_k8s.history import CODES, History
+from orion_k8s.history import CODES, ENDED, History
 from orion_k8s.trial import Status
 
-_FINISHED = np.array([s in (Status.COMPLETED, Status.BROKEN, Status.REMOVED) for s in Status])
-"""Whether a status is an end, by its code in the column."""
 _COMPLETED, _BROKEN = CODES[Status.COMPLETED.value], CODES[Status.BROKEN.value]
 
 
@@ -65,7 +63,7 @@ class Reference:
                 [i for i in fresh.tolist() if self._counts(history, i)], dtype=np.intp
             )
         candidates = np.concatenate([self.pending, fresh])
-        ended = _FINISHED[history.status[candidates]]
+        ended = ENDED[history.status[candidates]]
         self.pending = candidates[~ended]
         if ended.any():
             self._end(history, candidates[ended])

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from orion_k8s.history.mirror import CODES, History
+from orion_k8s.history.mirror import CODES, ENDED, History, newest
 
-__all__ = ["CODES", "History"]
+__all__ = ["CODES", "ENDED", "History", "newest"]

@@ -13,18 +13,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orion_k8s.trial import Row, Status
+from orion_k8s.trial import FINAL, Row, Status
 
 if TYPE_CHECKING:
     from orion_k8s.space import Space
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 CODES = {status.value: code for code, status in enumerate(Status)}
 """Status → the code in the column `status`."""
+ENDED = np.array([status in FINAL for status in Status])
+"""Whether a status is an end, by its code: an array for the whole column."""
 
 _STATUSES = tuple(Status)
 _UNFINISHED = frozenset(
@@ -32,6 +37,16 @@ _UNFINISHED = frozenset(
 )
 _MIN_WINDOW = 16
 _MIN_CAPACITY = 64
+
+
+def newest(noted: dict[K, V], since: int) -> Iterator[tuple[K, V]]:
+    """Yield what a history noted after its first entries, the newest first; costs those alone.
+
+    Args:
+        noted: `History.decisions` or `History.parents`.
+        since: how many entries are known.
+    """
+    return islice(reversed(noted.items()), len(noted) - since)
 
 
 class History:
