@@ -8,7 +8,6 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from orion_k8s.space import Space
 from orion_k8s.trial import Row, dump_values
 from tests.benchmarks.bench_tpe import MIXED
 from tests.benchmarks.figures import SPACE, say
+from tests.functions import ellipsoid, rastrigin, rosenbrock, sphere
 
 SPACES = {"10 reals": SPACE, "4 reals, 3 integers, 3 categories": MIXED}
 COUNTS = (1_000, 10_000, 100_000)
@@ -78,24 +78,6 @@ def test_a_suggestion(name: str, kind: str) -> None:
         assert answer == experiment.algorithm.suggest(count, 0, experiment.history)
         say(f"  a new worker's first at {count:,}, mirror included, s", f"{took:.2f}",
             "goal 0.5" if count == 10_000 else "")  # fmt: skip
-
-
-def sphere(x: Sequence[float]) -> float:
-    return sum((v - 0.3) ** 2 for v in x)
-
-
-def rosenbrock(x: Sequence[float]) -> float:
-    y = [4 * v - 1.2 for v in x]
-    return sum(100 * (b - a**2) ** 2 + (1 - a) ** 2 for a, b in pairwise(y))
-
-
-def ellipsoid(x: Sequence[float]) -> float:
-    return sum(1e4 ** (i / (len(x) - 1)) * (v - 0.62) ** 2 for i, v in enumerate(x))
-
-
-def rastrigin(x: Sequence[float]) -> float:
-    y = [10 * (v - 0.4) for v in x]
-    return sum(10 + v**2 - 10 * math.cos(2 * math.pi * v) for v in y)
 
 
 def best(name: str, width: int, function: Function, flight: int, seed: int) -> float:

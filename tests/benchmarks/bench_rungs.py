@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -22,10 +24,21 @@ IN_FLIGHT = 8
 @pytest.mark.parametrize("name", ["asha", "hyperband", "dehb"])
 def test_a_suggestion(name: str) -> None:
     """One worker of eight slots; objectives are scattered."""
+    _measure(name, {}, COUNTS)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_a_suggestion_of_a_population(count: int) -> None:
+    """In its last generations, so the population is as much larger as the history is longer."""
+    _measure("pbt", {"population_size": count // 8}, [count])
+
+
+def _measure(name: str, parameters: dict[str, Any], counts: Sequence[int]) -> None:
+    """Print what a suggestion costs at so many trials, and the first of a new worker at last."""
     space = Space.parse(PRIORS)
-    algorithm, history, number = create({name: {}}, space, 1), History(space), 0
+    algorithm, history, number = create({name: parameters}, space, 1), History(space), 0
     rows: list[Row] = []
-    for count in COUNTS:
+    for count in counts:
         while number < count - SUGGESTIONS:
             number = _one_more(algorithm, history, number, rows)
         began = time.process_time()
@@ -37,32 +50,10 @@ def test_a_suggestion(name: str) -> None:
     fresh = History(space)
     fresh.fill(rows)
     began = time.process_time()
-    answer = create({name: {}}, space, 1).suggest(number, 0, fresh)
+    answer = create({name: parameters}, space, 1).suggest(number, 0, fresh)
     took = time.process_time() - began
     assert answer == algorithm.suggest(number, 0, history)
     say(f"{name}: the first suggestion of a new worker at {number:,}, s", f"{took:.2f}")
-
-
-@pytest.mark.parametrize("count", COUNTS)
-def test_a_suggestion_of_a_population(count: int) -> None:
-    """In its last generations, so the population is as much larger as the history is longer."""
-    space, parameters = Space.parse(PRIORS), {"population_size": count // 8}
-    algorithm, history, number = create({"pbt": parameters}, space, 1), History(space), 0
-    rows: list[Row] = []
-    while number < count - SUGGESTIONS:
-        number = _one_more(algorithm, history, number, rows)
-    began = time.process_time()
-    while number < count:
-        number = _one_more(algorithm, history, number, rows)
-    took = (time.process_time() - began) / SUGGESTIONS * 1e3
-    say(f"pbt: a suggestion at {count:,} trials, ms of the processor", f"{took:.2f}", "goal 1")
-    fresh = History(space)
-    fresh.fill(rows)
-    began = time.process_time()
-    answer = create({"pbt": parameters}, space, 1).suggest(number, 0, fresh)
-    took = time.process_time() - began
-    assert answer == algorithm.suggest(number, 0, history)
-    say(f"pbt: the first suggestion of a new worker at {number:,}, s", f"{took:.2f}")
 
 
 def _one_more(algorithm: Algorithm, history: History, number: int, rows: list[Row]) -> int:

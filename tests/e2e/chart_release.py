@@ -220,6 +220,12 @@ def dask_values(mode: str, **more: object) -> Object:
     return {"type": "dask", "dask": {"mode": mode, "workers": workers, "scheduler": small, **more}}
 
 
+def ready(pod: Object) -> bool:
+    """Whether a pod is ready."""
+    conditions = pod["status"].get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
 def merged(one: Object, other: Object) -> Object:
     """Return a mapping laid over another, at every depth."""
     both = {**one, **other}

@@ -20,6 +20,7 @@ from tests.e2e.chart_release import (
     exactly,
     experiment,
     merged,
+    ready,
     until,
 )
 from tests.e2e.chart_tls import secret
@@ -149,7 +150,7 @@ def test_scaling_under_load(release4: Release, ledger: Ledger) -> None:
     again = {note.trial for note in ledger.notes("start") if note.attempt == 2}
     assert again == held
     # Done: workers wait for more, and whoever raises the limit gets it.
-    until(lambda: all(_ready(pod) for pod in release4.pods("worker")))
+    until(lambda: all(ready(pod) for pod in release4.pods("worker")))
     release4.upgrade({**values, "experiment": {**values["experiment"], "maxTrials": 10}})
     assert release4.replicas() == 2
     release4.completes(10)
@@ -211,7 +212,7 @@ def test_a_rollback_loses_nothing(release: Release, ledger: Ledger) -> None:
     release.completes(5)
     release.helm("rollback", release.name, "1")
     assert release.replicas() == 2
-    until(lambda: len([p for p in release.pods("worker") if _ready(p)]) == 2)
+    until(lambda: len([p for p in release.pods("worker") if ready(p)]) == 2)
     release.completes(5)  # more than is asked for now, and all are there
     exactly(release, ledger, 5)
     [same] = found("secrets", release.namespace, f"{release.selector},{COMPONENT}=mongodb")
@@ -323,11 +324,3 @@ def test_the_manifests_without_helm(
     kubectl("apply", "-k", str(folder), namespace=namespace)
     for one in found("deployments,statefulsets", namespace):
         assert one["metadata"]["generation"] == 1  # the second time nothing was changed
-
-
-def _ready(pod: dict[str, object]) -> bool:
-    status = pod["status"]
-    assert isinstance(status, dict)
-    return any(
-        one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", [])
-    )

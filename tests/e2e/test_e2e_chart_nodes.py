@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chart.helms import find
-from tests.e2e.chart_release import Release, exactly, experiment, until
+from tests.e2e.chart_release import Release, exactly, experiment, ready, until
 from tests.e2e.kubectl import Object, found, kubectl
 from tests.e2e.ledger import Ledger, Note
 from tests.e2e.nodes import ALONE, Nodes
@@ -98,7 +98,7 @@ def test_a_node_that_is_cut_off_and_healed(scene: Scene) -> None:
         until(scene.runs_again, LOST_S)
     scene.nodes.mend(scene.victim)
     scene.release.completes(6)
-    until(lambda: all(_ready(pod) for pod in scene.release.pods("worker")))
+    until(lambda: all(ready(pod) for pod in scene.release.pods("worker")))
     scene.ends_exactly()
     [held] = [trial for trial in scene.release.trials() if trial.id == scene.held]
     assert held.attempt == 2
@@ -121,9 +121,4 @@ def test_a_node_that_is_drained(scene: Scene) -> None:
     finally:
         kubectl("uncordon", scene.victim)
     scene.ends_exactly()
-    until(lambda: all(_ready(pod) for pod in found("pods", scene.release.namespace)))
-
-
-def _ready(pod: Object) -> bool:
-    conditions = pod["status"].get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    until(lambda: all(ready(pod) for pod in found("pods", scene.release.namespace)))

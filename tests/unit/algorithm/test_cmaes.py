@@ -8,7 +8,6 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,9 @@ from orion_k8s.algorithm.registry import create
 from orion_k8s.errors import ConfigurationError, MissingExtra
 from orion_k8s.history import History
 from orion_k8s.space import Space
-from orion_k8s.testing.simulated import Trials, run
+from orion_k8s.testing.simulated import run
 from orion_k8s.trial import Row, Status, dump_values
+from tests.functions import best, ellipsoid, rosenbrock, sphere
 
 REALS = Space.parse({f"x{i}": "uniform(0, 1, precision=None)" for i in range(5)})
 MIXED = Space.parse(
@@ -34,28 +34,11 @@ MIXED = Space.parse(
 )
 
 
-def sphere(x: Sequence[float]) -> float:
-    return sum((v - 0.3) ** 2 for v in x)
-
-
-def rosenbrock(x: Sequence[float]) -> float:
-    y = [4 * v - 1.2 for v in x]
-    return sum(100 * (b - a**2) ** 2 + (1 - a) ** 2 for a, b in pairwise(y))
-
-
-def ellipsoid(x: Sequence[float]) -> float:
-    return sum(1e4 ** (i / (len(x) - 1)) * (v - 0.62) ** 2 for i, v in enumerate(x))
-
-
 FUNCTIONS = [sphere, rosenbrock, ellipsoid]
 
 
 def of_params(function: Callable[[Sequence[float]], float]) -> Callable[[dict[str, Any]], float]:
     return lambda params: function(list(params.values()))
-
-
-def best(trials: Trials) -> float:
-    return min(row.objective for row in trials.rows.values() if row.objective is not None)
 
 
 def median_best(
