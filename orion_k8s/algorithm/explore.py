@@ -128,10 +128,8 @@ def parse_explore(explore: Any, where: str = "explore") -> tuple[Step, ...]:
         return _DEFAULT
     kind, given = kind_of(explore, where, _WORDS)
     if kind == "PipelineExplore":
-        inner = given.pop("explore_configs", None)
-        nothing_else(where, given, ["explore_configs"])
-        return tuple(s for one in parts(inner, f"{where}.explore_configs")
-                     for s in parse_explore(one, f"{where}.explore_configs"))  # fmt: skip
+        inner = parts(given, where, "explore_configs")
+        return tuple(s for place, one in inner for s in parse_explore(one, place))
     if kind == "ResampleExplore":
         probability = given.pop("probability", 0.2)
         nothing_else(where, given, ["probability"])
