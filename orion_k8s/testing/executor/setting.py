@@ -33,7 +33,7 @@ class Setting(ABC):
 
     @pytest.fixture(autouse=True)
     def nothing_left(self) -> Iterator[None]:
-        """No test may leave a thread or a process."""
+        """No test may leave a thread, a process or a socket."""
         before = leftovers()
         yield
         until(lambda: leftovers() <= before, f"left behind: {leftovers() - before}")
