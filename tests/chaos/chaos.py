@@ -175,6 +175,10 @@ class Run:
                 continue
             if worker.stopped and fault.kind == "stop":
                 continue
+            # Before it says a word it may be Python that still starts, and that answers SIGINT
+            # with a traceback which nobody can catch.
+            if fault.kind == "interrupt" and not worker.said():
+                continue
             if fault.kind != "shift" or self.crew.shifts(worker.slot):
                 return worker
         return None
