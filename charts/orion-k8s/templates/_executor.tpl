@@ -1,4 +1,4 @@
-{{/* The arguments of executors that make objects of their own: (list root component settings image). */}}
+{{/* The arguments of executors that make objects of their own: (list root component settings). */}}
 
 {{- define "orion-k8s.ephemeral" -}}
 {{- $root := index . 0 -}}
@@ -55,7 +55,7 @@ custom_cluster_spec:
 {{- toYaml $arguments -}}
 {{- end -}}
 
-{{/* The pod of a trial's Job, before executor.kubernetes.template: (list root component settings image). */}}
+{{/* The pod of a trial's Job, before executor.kubernetes.template: (list root component settings). */}}
 {{- define "orion-k8s.trialPod" -}}
 {{- $root := index . 0 -}}
 {{- $w := index . 2 -}}
@@ -75,8 +75,7 @@ spec:
   {{- end }}
   containers:
     - name: trial
-      image: {{ index . 3 }}
-      imagePullPolicy: {{ $w.image.pullPolicy | default $root.Values.image.pullPolicy }}
+      {{- include "orion-k8s.jobImage" (list $root $w) | nindent 6 }}
       {{- with $w.extraEnv }}
       env:
         {{- tpl (toYaml .) $root | nindent 8 }}

@@ -3,8 +3,7 @@
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
 {{- $w := index . 2 -}}
-{{- $image := include "orion-k8s.image" (list $root (merge (dict) $w.image $root.Values.image)) -}}
-{{- $pull := $w.image.pullPolicy | default $root.Values.image.pullPolicy -}}
+{{- $image := include "orion-k8s.runImage" (list $root $w) | fromYaml -}}
 {{- $needsApi := include "orion-k8s.needsApi" $root -}}
 metadata:
   labels:
@@ -36,15 +35,11 @@ spec:
     {{- with $w.tolerations }}
     {{- tpl (toYaml .) $root | nindent 4 }}
     {{- end }}
-  {{- with $w.initContainers }}
-  initContainers:
-    {{- tpl (toYaml .) $root | nindent 4 }}
-  {{- end }}
+  {{- include "orion-k8s.initContainers" (list $root $w) | nindent 2 }}
   containers:
     - name: worker
-      image: {{ $image }}
-      imagePullPolicy: {{ $pull }}
-      command: [orion-k8s]
+      {{- toYaml $image | nindent 6 }}
+      command: [{{ include "orion-k8s.script" (list $root $w "orion-k8s") }}]
       {{- /* A $(NAME) is the program's own, not the kubelet's. */}}
       args:
         - hunt
@@ -94,7 +89,7 @@ spec:
           valueFrom:
             fieldRef:
               fieldPath: metadata.uid
-        {{- include "orion-k8s.executorEnv" (list $root $component $w $image) | nindent 8 }}
+        {{- include "orion-k8s.executorEnv" (list $root $component $w) | nindent 8 }}
         {{- with $w.extraEnv }}
         {{- tpl (toYaml .) $root | nindent 8 }}
         {{- end }}
@@ -102,6 +97,8 @@ spec:
       envFrom:
         {{- tpl (toYaml .) $root | nindent 8 }}
       {{- end }}
+      {{- /* `kubectl orion status` tells the last line. */}}
+      terminationMessagePolicy: FallbackToLogsOnError
       ports:
         - name: metrics
           containerPort: {{ int64 $root.Values.metrics.port }}
@@ -137,6 +134,7 @@ spec:
         {{- include "orion-k8s.programMounts" $root | nindent 8 }}
         {{- include "orion-k8s.databaseMounts" $root | nindent 8 }}
         {{- include "orion-k8s.daskTlsMounts" $root | nindent 8 }}
+        {{- include "orion-k8s.broughtMounts" (list $root $w) | nindent 8 }}
         {{- with $w.extraVolumeMounts }}
         {{- tpl (toYaml .) $root | nindent 8 }}
         {{- end }}
@@ -150,6 +148,7 @@ spec:
     {{- include "orion-k8s.programVolumes" $root | nindent 4 }}
     {{- include "orion-k8s.databaseVolumes" $root | nindent 4 }}
     {{- include "orion-k8s.daskTlsVolumes" $root | nindent 4 }}
+    {{- include "orion-k8s.broughtVolumes" (list $root $w) | nindent 4 }}
     {{- with $w.extraVolumes }}
     {{- tpl (toYaml .) $root | nindent 4 }}
     {{- end }}
