@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,6 +11,7 @@ from orion_k8s.cli.k8s_options import CONTEXT, NAMESPACE, RELEASE, experiment_in
 from orion_k8s.cli.options import Given, command
 
 if TYPE_CHECKING:
+    from orion_k8s.k8s.cluster import Namespace
     from orion_k8s.k8s.release import Release
 
 
@@ -31,18 +33,29 @@ def status(
     with found(release, namespace, kube_context) as (here, it):
         if not json:
             typer.echo(f"release {it.name} in the namespace {here.name}")
-            for line in _lines(it):
+            for line in _lines(here, it):
                 typer.echo(f"  {line}")
             typer.echo()
         with history(here, it) as storage:
             show(storage, [experiment_in(here, it, storage)], all, False, json)
 
 
-def _lines(release: Release) -> Any:
+def _lines(here: Namespace, release: Release) -> Iterator[str]:
+    """Yield how many pods of each kind are ready, and why others are not."""
+    from orion_k8s.k8s.troubles import troubles
+
     for group in release.groups:
         name = "workers" if group.name == "worker" else f"workers of {group.name}"
         how = {"Complete": ", its Job is complete", "Failed": ", its Job failed"}
         yield f"{name}: {group.ready} of {group.wanted} ready{how.get(group.ended, '')}"
+        if group.ready < group.wanted and group.ended != "Complete":
+            pods = here.all("pods", release.labels(group.component))
+            wanted = 0 if group.ended else group.wanted
+            yield from map("  {}".format, troubles(group.object, wanted, pods, here.events))
     if release.mongodb is not None:
         ready = (release.mongodb.get("status") or {}).get("readyReplicas") or 0
-        yield f"MongoDB: {ready} of {release.mongodb['spec'].get('replicas', 1)} ready"
+        wanted = release.mongodb["spec"].get("replicas", 1)
+        yield f"MongoDB: {ready} of {wanted} ready"
+        if ready < wanted:
+            pods = here.all("pods", release.labels("mongodb"))
+            yield from map("  {}".format, troubles(release.mongodb, wanted, pods, here.events))

@@ -19,6 +19,7 @@ from orion_k8s.executor.kubernetes.api import Api, Away, Object, Refused
 GROUPS = {
     "configmaps": "/api/v1",
     "deployments": "/apis/apps/v1",
+    "events": "/api/v1",
     "jobs": "/apis/batch/v1",
     "pods": "/api/v1",
     "secrets": "/api/v1",
@@ -69,6 +70,18 @@ class Namespace:
             found = self.api.get(
                 self.path(resource), ("list", resource), labelSelector=_selector(labels)
             )
+        return list(found.get("items") or [])
+
+    def events(self, about: Object) -> list[Object]:
+        """Return the events about an object; none where this account may not look."""
+        selector = f"involvedObject.uid={about['metadata'].get('uid')}"
+        try:
+            with self._sentences("list", "events"):
+                found = self.api.get(
+                    self.path("events"), ("list", "events"), fieldSelector=selector
+                )
+        except AccessRefused:
+            return []
         return list(found.get("items") or [])
 
     def everywhere(self, resource: str, labels: Mapping[str, str]) -> list[Object]:

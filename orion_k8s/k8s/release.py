@@ -28,6 +28,11 @@ class Group:
     object: Object
 
     @property
+    def component(self) -> str:
+        """Return the label of its pods."""
+        return "worker" if self.name == "worker" else f"worker-{self.name}"
+
+    @property
     def object_name(self) -> str:
         """Return the name of its Deployment or Job."""
         return str(self.object["metadata"]["name"])

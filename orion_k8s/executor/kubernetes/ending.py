@@ -26,7 +26,7 @@ _DISRUPTIONS = {
     "DeletionByPodGC": "its node is gone",
 }
 _UNSEEN = ("ContainerStatusUnknown", "Unknown")
-_UNSTARTED = ("StartError", "ContainerCannotRun")
+UNSTARTED = ("StartError", "ContainerCannotRun")
 _NO_PROGRAM = ("not found", "no such file", "permission denied", "exec format error")
 
 
@@ -97,7 +97,7 @@ def ending(pod: Object, patient: bool = True) -> End | None:
     if ours or why in _UNSEEN:
         lost = end(How.LOST, f"its node ended its pod: {ours or why} {told}".strip())
         return replace(lost, pressed=ours == "Evicted")
-    if why in _UNSTARTED:
+    if why in UNSTARTED:
         text = brief(message)
         missing = any(word in text.lower() for word in _NO_PROGRAM)
         return End(

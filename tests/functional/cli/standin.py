@@ -25,6 +25,7 @@ Object = dict[str, Any]
 KINDS = {
     "ConfigMap": "configmaps",
     "Deployment": "deployments",
+    "Event": "events",
     "Job": "jobs",
     "Pod": "pods",
     "Secret": "secrets",
@@ -181,6 +182,8 @@ class Cluster:
 
 
 def _selected(found: Object, request: web.Request) -> bool:
+    if about := request.query.get("fieldSelector", ""):
+        return bool(about == f"involvedObject.uid={found['involvedObject']['uid']}")
     labels = found["metadata"].get("labels") or {}
     wanted = filter(None, request.query.get("labelSelector", "").split(","))
     return all(labels.get(part.partition("=")[0]) == part.partition("=")[2] for part in wanted)

@@ -91,6 +91,42 @@ def test_status(k8s: Callable[..., Said], elsewhere: History) -> None:
     assert said.err == ""
 
 
+def test_status_tells_why_pods_are_not_ready(
+    k8s: Callable[..., Said], cluster: Cluster, elsewhere: History
+) -> None:
+    lived(elsewhere)
+    labels = {
+        "app.kubernetes.io/instance": "r",
+        "app.kubernetes.io/part-of": "orion-k8s",
+        "app.kubernetes.io/component": "worker-gpu",
+    }
+    full = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes: no GPU"}
+    cluster.pod("gpu-1", labels)["status"] = {"phase": "Pending", "conditions": [full]}
+    mounts = cluster.pod("gpu-2", labels)
+    mounts["status"], mounts["metadata"]["uid"] = {"phase": "Pending"}, "u2"
+    cluster.put(
+        {
+            "kind": "Event",
+            "type": "Warning",
+            "reason": "FailedMount",
+            "message": 'secret "data" not found',
+            "metadata": {
+                "name": "e",
+                "namespace": "research",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+            },
+            "involvedObject": {"uid": "u2"},
+        }
+    )
+    said = k8s("status").out.splitlines()
+    at = said.index("  workers of gpu: 0 of 2 ready")
+    assert said[at + 1] == "    no node can take it: 0/2 nodes: no GPU"
+    assert said[at + 2] == '    secret "data" not found'
+    cluster.denied.add(("list", "events"))
+    said = k8s("status").out.splitlines()
+    assert said[at + 1 : at + 3] == ["    no node can take it: 0/2 nodes: no GPU", ""]
+
+
 def test_status_as_json_and_trial_by_trial(k8s: Callable[..., Said], elsewhere: History) -> None:
     ids = lived(elsewhere)
     [found] = k8s("status", "--json", "-r", "r").json
