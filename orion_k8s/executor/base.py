@@ -118,6 +118,10 @@ class Executor(ABC):
     """Whether a person's program runs where the files of this machine are. Else the program is
     not looked for here."""
 
+    files_here: bool = True
+    """Whether running calls and this worker see the same files: then what they report is followed,
+    and they can be asked to stop."""
+
     def __init__(self, n_workers: int = 1) -> None:
         self.n_workers = n_workers
 

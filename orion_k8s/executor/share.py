@@ -20,6 +20,7 @@ class Share(Executor):
 
     def __init__(self, whole: Executor, n_workers: int) -> None:
         super().__init__(n_workers)
+        self.files_here = whole.files_here
         self._whole = whole
 
     def slots(self) -> int:

@@ -48,6 +48,7 @@ class Dask(Executor):
     """
 
     name: ClassVar[str] = "dask"
+    files_here = False
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Dask(Executor):
     ) -> None:
         checked = check_resources(resources), check_priority(priority)
         cluster = Cluster(client, n_workers, checked[0], arguments)
+        self.files_here = cluster.local
         self._begin(cluster, n_workers, checked[1])
 
     def _begin(self, cluster: Cluster, limit: int | None, priority: int) -> None:

@@ -58,6 +58,7 @@ class KubernetesJobs(SlotExecutor):
 
     name: ClassVar[str] = "kubernetes"
     runs_here: ClassVar[bool] = False
+    files_here = False
 
     def __init__(
         self,
