@@ -26,6 +26,9 @@ _OURS = {
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 
+REASON_LIMIT = 500
+"""Characters of a reason that are kept."""
+
 NONE = "none"
 """The word for no rule at all."""
 
@@ -54,7 +57,7 @@ class Rules:
         for rule in self.rules:
             reason = rule.stop(own, others, judged)
             if reason is not None:
-                return Stopped(rule.name, own.last_step, reason)
+                return Stopped(rule.name, own.last_step, str(reason)[:REASON_LIMIT])
         return None
 
 
