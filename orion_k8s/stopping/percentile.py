@@ -26,7 +26,7 @@ class Percentile(Rule):
 
     name: ClassVar[str] = "percentile"
 
-    def __init__(self, percentile: float = 25, min_steps: float = 5, min_trials: int = 5) -> None:
+    def __init__(self, percentile: float = 50, min_steps: float = 5, min_trials: int = 5) -> None:
         self.percentile = number(self.name, "percentile", percentile, above=0, most=100)
         self.min_steps = number(self.name, "min_steps", min_steps, least=0)
         self.min_trials = whole(self.name, "min_trials", min_trials)

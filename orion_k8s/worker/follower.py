@@ -39,6 +39,10 @@ WRITE_S = 1.0
 """At least so long between two writes, and two reads of others' curves."""
 
 
+REST = 20
+"""And so many times as long as the last of them took."""
+
+
 @dataclass
 class Followed:
     """A trial that runs here and may report.
@@ -221,8 +225,9 @@ class Follower:
         for _, curve in fresh:
             self._others.put(curve)
         if self.rules.learn and time.monotonic() >= self._next_read:
+            began = time.monotonic()
             if self._trying(lambda: self._others.refresh(own)):
-                self._next_read = time.monotonic() + self._write_s
+                self._next_read = self._rested(began)
         for one, curve in fresh:
             if one.stopped is not None or curve.last_step <= one.judged:
                 continue
@@ -268,12 +273,21 @@ class Follower:
                 news.append((one, curve))
         if not news:
             return
+        began = time.monotonic()
         if self._trying(
             lambda: self._storage.write_curves([(one.lease, curve) for one, curve in news])
         ):
-            self._next_write = time.monotonic() + self._write_s
+            self._next_write = self._rested(began)
             for one, curve in news:
                 one.written = curve.revision
+
+    def _rested(self, began: float) -> float:
+        """Return when to speak to the database again, after a call that began then.
+
+        A database that hundreds of workers ask at once answers slowly, and is asked less often.
+        """
+        now = time.monotonic()
+        return now + max(self._write_s, REST * (now - began))
 
     def _trying(self, verb: Callable[[], None]) -> bool:
         """Call a verb once; return whether it went through. What waits is small: it waits."""

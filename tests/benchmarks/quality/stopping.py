@@ -1,8 +1,8 @@
 """What early stopping saves: `python -m tests.benchmarks.quality.stopping --help`.
 
-Random search on the learning curves of `curves.py`, in virtual time, with and without each rule.
-Both try the same points. An epoch takes a time of its trial's own, log-normal (σ = 0.5); a rule is
-asked after every epoch, with what all trials have reported by then.
+Tuners on the learning curves of `curves.py`, in virtual time, with and without each rule. An epoch
+takes a time of its trial's own, log-normal (σ = 0.5); a rule is asked after every epoch, with what
+all trials have reported by then. A trial that is stopped is told to the tuner with its last value.
 """
 
 from __future__ import annotations
@@ -11,84 +11,102 @@ import argparse
 import csv
 import heapq
 import itertools
+import math
 import random
 import statistics
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from orion_k8s.stopping import Rules, create
 from orion_k8s.trial import Curve, CurveBuilder
+from tests.benchmarks.quality.crew import Ours
 from tests.benchmarks.quality.curves import EPOCHS, Curves
 
-RULES: dict[str, dict[str, Any]] = {
-    "median": {"min_steps": 3, "min_trials": 5},
-    "percentile": {"percentile": 25, "min_steps": 3, "min_trials": 5},
-    "asha": {"min_steps": 1, "reduction_factor": 3},
-    "patience": {"steps": 5, "min_delta": 0.01},
-    "threshold": {"upper": 0.5, "min_steps": 9},
-}
-"""The rules, with what somebody would give them who knows how long a trial is."""
-FIELDS = ("workers", "rule", "seed", "saved", "stopped", "loss", "full_loss")
+RULES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("median", {}),
+    ("median", {"min_steps": 3}),
+    ("percentile", {}),
+    ("percentile", {"percentile": 25}),
+    ("asha", {}),
+    ("patience", {"steps": 5, "min_delta": 0.01}),
+    ("threshold", {"upper": 0.5, "min_steps": 5}),
+)
+FIELDS = ("workers", "tuner", "rule", "seed", "trained", "stopped", "loss")
 
 
-class Saved(NamedTuple):
+class Tuned(NamedTuple):
     """What came out of one run.
 
     Attributes:
-        saved: share of the epochs that were not trained.
+        trained: epochs of all trials together.
         stopped: share of the trials that were stopped.
         loss: the lowest last value of a trial.
-        full_loss: the same, had all trials been trained to their end.
     """
 
-    saved: float
+    trained: int
     stopped: float
     loss: float
-    full_loss: float
 
 
-def tune(rules: Rules, errors: Any, workers: int, trials: int, seed: int) -> Saved:
-    """Train so many random points, several at a time.
+class Learner:
+    """A trial that runs."""
+
+    def __init__(self, number: int, errors: list[float], pace: float) -> None:
+        self.builder = CurveBuilder(number, 1)
+        self.errors = errors
+        self.pace = pace
+        self.judged = -math.inf
+
+    def epoch(self) -> Curve:
+        """Train for one epoch and return the curve so far."""
+        count = self.builder.count
+        self.builder.add(count + 1, self.errors[count])
+        return self.builder.curve()
+
+
+def tune(rules: Rules, curves: Curves, name: str, workers: int, trials: int, seed: int) -> Tuned:
+    """Run so many trials, several at a time.
 
     Args:
         rules: of early stopping.
-        errors: (points, epochs) validation error.
+        curves: the validation error of each point after each epoch.
+        name: of the tuner.
         workers: trials at a time.
         trials: how many.
-        seed: of the points and of how long an epoch takes.
+        seed: of the tuner and of how long an epoch takes.
     """
     dice = random.Random(seed)
-    points = dice.sample(range(len(errors)), trials)
-    pace = [dice.lognormvariate(0.0, 0.5) for _ in points]
-    builders = [CurveBuilder(number, 1) for number in range(trials)]
-    curves: dict[int, Curve] = {}
-    waiting = iter(range(trials))
-    running = [(pace[number], number) for number in itertools.islice(waiting, workers)]
-    heapq.heapify(running)
-    stopped = 0
-    while running:
-        now, number = heapq.heappop(running)
-        own = builders[number]
-        own.add(own.count + 1, float(errors[points[number], own.count]))
-        judged = curves[number].last_step if number in curves else -np.inf
-        curve = curves[number] = own.curve()
-        ends = own.count == EPOCHS
-        if not ends:
-            others = [other for key, other in curves.items() if key != number]
-            ends = rules.stop(curve, others, judged) is not None
-            stopped += ends
-        following = next(waiting, None) if ends else number
-        if following is not None:
-            heapq.heappush(running, (now + pace[following], following))
-    trained = sum(len(curve) for curve in curves.values())
-    return Saved(
-        1 - trained / (trials * EPOCHS),
+    paces = [dice.lognormvariate(0.0, 0.5) for _ in range(trials)]
+    priors = {name: prior for name, prior in curves.space.items() if name != "epochs"}
+    tuner = Ours(priors, seed, name)
+    known: dict[int, Curve] = {}
+    running: list[tuple[float, int, Learner]] = []
+    now, begun, stopped = 0.0, 0, 0
+    while True:
+        while len(running) < workers and begun < trials and (asked := tuner.ask()) is not None:
+            number, params = asked
+            learner = Learner(number, curves.curve(params), paces[begun])
+            heapq.heappush(running, (now + learner.pace, begun, learner))
+            begun += 1
+        if not running:
+            break
+        now, order, learner = heapq.heappop(running)
+        curve = known[order] = learner.epoch()
+        ended = len(curve) == EPOCHS
+        if not ended:
+            others = [other for key, other in known.items() if key != order]
+            ended = rules.stop(curve, others, learner.judged) is not None
+            learner.judged = curve.last_step
+            stopped += ended
+        if ended:
+            tuner.tell(curve.number, curve.values[-1])
+        else:
+            heapq.heappush(running, (now + learner.pace, order, learner))
+    return Tuned(
+        sum(len(curve) for curve in known.values()),
         stopped / trials,
-        min(curve.values[-1] for curve in curves.values()),
-        float(errors[points, -1].min()),
+        min(curve.values[-1] for curve in known.values()),
     )
 
 
@@ -98,36 +116,52 @@ def main() -> None:
         prog="python -m tests.benchmarks.quality.stopping", description=__doc__
     )
     parser.add_argument("--workers", nargs="+", type=int, default=[8, 64])
+    parser.add_argument("--tuners", nargs="+", default=["random", "tpe"])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
     parser.add_argument("--out", type=Path, default=Path(".cache/quality"))
     chosen = parser.parse_args()
-    errors = Curves(chosen.out / "curves.csv", chosen.minutes).errors
-    found: dict[tuple[int, str], list[Saved]] = defaultdict(list)
+    curves = Curves(chosen.out / "curves.csv", chosen.minutes)
+    found: dict[tuple[int, str, str], list[Tuned]] = defaultdict(list)
+    rules = [("none", Rules()), *((_text(*rule), create(dict([rule]))) for rule in RULES)]
     with (chosen.out / "stopping.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(FIELDS)
-        for workers, name, seed in itertools.product(chosen.workers, RULES, range(chosen.seeds)):
-            rules = create({name: RULES[name]})
-            result = tune(rules, errors, workers, chosen.trials, seed)
-            found[workers, name].append(result)
-            writer.writerow([workers, name, seed, *result])
-    print(f"{chosen.trials} random points of {EPOCHS} epochs, {chosen.seeds} seeds: medians;")
-    print("goal: at least 50 % of the steps saved, at most 1 % of the loss given away.")
-    print("\n| in flight | rule | steps saved | trials stopped | best error | without a rule "
-          "| given away, median and mean |")  # fmt: skip
+        for workers, tuner, (name, rule), seed in itertools.product(
+            chosen.workers, chosen.tuners, rules, range(chosen.seeds)
+        ):
+            result = tune(rule, curves, tuner, workers, chosen.trials, seed)
+            found[workers, tuner, name].append(result)
+            writer.writerow([workers, tuner, name, seed, *result])
+    print(f"{chosen.trials} trials of {EPOCHS} epochs, {chosen.seeds} seeds.")
+    print("Goal: at least 50 % of the steps saved, at most 1 % of the best error given away.")
+    print("\n| in flight | tuner | rule | steps saved | trials stopped | best error: median, mean "
+          "| given away: median, mean |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
-    for (workers, name), results in found.items():
-        saved, stopped, loss, full = (
-            statistics.median(column) for column in zip(*results, strict=True)
+    for (workers, tuner, name), results in found.items():
+        full = found[workers, tuner, "none"]
+        saved, stopped = (
+            statistics.median(column)
+            for column in (
+                [
+                    1 - one.trained / other.trained
+                    for one, other in zip(results, full, strict=True)
+                ],
+                [one.stopped for one in results],
+            )
         )
-        away = [one.loss / one.full_loss - 1 for one in results]
-        settings = ", ".join(f"{key} {value}" for key, value in RULES[name].items())
+        losses = [one.loss for one in results]
+        away = [one.loss / other.loss - 1 for one, other in zip(results, full, strict=True)]
         print(
-            f"| {workers} | {name} ({settings}) | {saved:.0%} | {stopped:.0%} | {loss:.4f} "
-            f"| {full:.4f} | {statistics.median(away):.1%} and {statistics.mean(away):.1%} |"
+            f"| {workers} | {tuner} | {name} | {saved:.0%} | {stopped:.0%} "
+            f"| {statistics.median(losses):.4f}, {statistics.mean(losses):.4f} "
+            f"| {statistics.median(away):.1%}, {statistics.mean(away):.1%} |"
         )
+
+
+def _text(name: str, parameters: dict[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key} {value}' for key, value in parameters.items())})"
 
 
 if __name__ == "__main__":
