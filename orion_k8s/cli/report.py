@@ -51,11 +51,7 @@ def tell(value: float | None, step: float | None, metrics: dict[str, float]) -> 
     if value is not None:
         if not math.isfinite(value):
             print(f"orion-k8s: {value} is no finite number: passed over", file=sys.stderr)
-        try:
-            report_step(_plain(value), None if step is None else _plain(step), metrics)
-        except OSError as error:
-            print(f"orion-k8s: The report cannot be written: {error}.", file=sys.stderr)
-            return 1
+        report_step(_plain(value), None if step is None else _plain(step), metrics)
     print(STOP if should_stop() else GO_ON)
     return 0
 

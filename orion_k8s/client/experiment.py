@@ -115,11 +115,14 @@ class ExperimentClient(AskTell):
         with self._lock:
             self._claimer.reread_record()
         rules = create_rules(stopping_of(self.record))
-        if rules and not executor.files_here:
+        seen = executor.files_here or (executor.shared_files and bool(self.working_dir))
+        if rules and not seen:
             raise ConfigurationError(
                 f"Early stopping has to see what running trials report, and the executor "
-                f"'{executor.name}' runs them where this worker sees no files: use another "
-                'executor, or no rule (--stopping none; stopping="none" in Python).'
+                f"'{executor.name}' runs them where this worker sees no files: put the trials' "
+                "folder (working_dir) on a disk that they share and say shared_files: true in "
+                'executor_configuration, or take no rule (--stopping none; stopping="none" in '
+                "Python)."
             )
         patience = Patience()
         worker = Worker(

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _reported = False
+_warned = False
 
 
 def report_objective(
@@ -97,10 +98,16 @@ def report_step(value: Any, step: Any = None, metrics: dict[str, Any] | None = N
     if metrics:
         data["metrics"] = metrics
     path = os.environ.get("ORION_REPORTS_PATH")
-    if path:
-        _append(path, data)
-    else:
+    if not path:
         print(data)
+        return
+    try:
+        _append(path, data)
+    except OSError as error:  # a full disk is no reason to lose the trial
+        global _warned
+        if not _warned:
+            _warned = True
+            print(f"orion-k8s: reports cannot be written: {error}", file=sys.stderr)
 
 
 def should_stop() -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 REPORTS = "reports.jsonl"
 """The running trial appends lines to it."""
@@ -19,7 +22,6 @@ def report(
     """Append a report; print it where there is no folder.
 
     Raises:
-        OSError: the file can't be written.
         TypeError: a value is neither a number nor can be made one.
     """
     data: dict[str, Any] = {"value": float(value)}
@@ -33,10 +35,13 @@ def report(
     line = (json.dumps(data) + "\n").encode()
     path = os.path.join(folder, REPORTS)
     try:
-        _append(path, line)
-    except FileNotFoundError:  # the first one
-        os.makedirs(folder, exist_ok=True)
-        _append(path, line)
+        try:
+            _append(path, line)
+        except FileNotFoundError:  # the first one
+            os.makedirs(folder, exist_ok=True)
+            _append(path, line)
+    except OSError as error:  # a full disk is no reason to lose the trial
+        log.warning("reports cannot be written: %s", error)
 
 
 def should_stop(folder: str) -> bool:

@@ -245,6 +245,8 @@ class Worker:
             trial, channel = self.hooks.trial_of(record), None
             if self.executor.files_here:
                 channel = self.task.channel(trial, self.follower.scratch)
+            elif self.executor.shared_files:
+                channel = self.task.channel(trial, None)
             if channel is not None:
                 trial = replace(trial, channel=os.path.dirname(channel.reports))
             function, args, kwargs = self.task.call(trial)

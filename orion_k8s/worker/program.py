@@ -70,7 +70,7 @@ class ProgramTask(Task):
             ) from error
         return run, (), {}
 
-    def channel(self, trial: Trial, scratch: Callable[[], str]) -> Channel | None:
+    def channel(self, trial: Trial, scratch: Callable[[], str] | None) -> Channel | None:
         """Return the files in the attempt's folder."""
         folder = trial_folder(self.working_dir, trial.id)
         return Channel.of(os.path.join(folder, f"attempt-{trial.attempt}"))

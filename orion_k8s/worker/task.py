@@ -41,12 +41,13 @@ Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 class Task(ABC):
     """What is done with a trial's parameters. It knows the executor's outcome, and no database."""
 
-    def channel(self, trial: Trial, scratch: Callable[[], str]) -> Channel | None:
+    def channel(self, trial: Trial, scratch: Callable[[], str] | None) -> Channel | None:
         """Return the files by which the running trial reports; None where it can't.
 
         Args:
             trial: that is to run.
-            scratch: returns a folder of the worker's own, for trials that have none.
+            scratch: returns a folder of the worker's own, for trials that have none; None where
+                they run on other machines.
         """
         return None
 
@@ -102,12 +103,14 @@ class FunctionTask(Task):
         self.trial_arg = trial_arg
         self.fixed = dict(fixed or {})
 
-    def channel(self, trial: Trial, scratch: Callable[[], str]) -> Channel | None:
+    def channel(self, trial: Trial, scratch: Callable[[], str] | None) -> Channel | None:
         """Return the files of a function that is given its trial."""
         if self.trial_arg is None:
             return None
         if trial.working_dir:
             return Channel.of(os.path.join(trial.working_dir, f"attempt-{trial.attempt}"))
+        if scratch is None:
+            return None
         return Channel.of(os.path.join(scratch(), f"{trial.id}-{trial.attempt}"))
 
     def judge(

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from orion_k8s import Trial, build_experiment
+from orion_k8s import build_experiment
+from orion_k8s.cli import main
 from orion_k8s.errors import ConfigurationError
 from tests.dask_processes import DaskProcesses
+from tests.functional.dask.objectives import learns
 
 SPACE = {"x": "uniform(0, 1)"}
-
-
-def learns(x: float, trial: Trial) -> float | None:
-    trial.report(x, step=1)
-    ends = time.monotonic() + 60
-    while x > 0.5 and not trial.should_stop():
-        assert time.monotonic() < ends, "nobody stopped it"
-        time.sleep(0.01)
-    return None if x > 0.5 else x
 
 
 def test_in_a_cluster_of_this_machine(tmp_path: Path) -> None:
@@ -52,7 +45,7 @@ def test_elsewhere_it_is_refused(dask: DaskProcesses, tmp_path: Path) -> None:
 
 
 REPORTS = """
-import sys
+import sys, time
 from orion_k8s.client import report_objective, should_stop
 for step in range(3):
     report_objective(float(sys.argv[1]) - step, step=step)
@@ -62,8 +55,6 @@ for step in range(3):
 
 def test_a_program_elsewhere_has_its_last_report(dask: DaskProcesses, tmp_path: Path) -> None:
     """Its folder is seen there, and that is where its result is read."""
-    from orion_k8s.cli import main
-
     dask.worker()
     program = tmp_path / "p.py"
     program.write_text(REPORTS)
@@ -75,3 +66,35 @@ def test_a_program_elsewhere_has_its_last_report(dask: DaskProcesses, tmp_path: 
     with build_experiment("e", storage=storage) as experiment:
         trials = experiment.fetch_trials()
         assert [t.objective for t in trials] == [t.params["x"] - 2 for t in trials]
+
+
+def test_elsewhere_with_a_folder_that_is_shared(dask: DaskProcesses, tmp_path: Path) -> None:
+    """Functions, whose trials need a folder; and a program that does not listen."""
+    dask.worker(threads=2)
+    storage, shared = str(tmp_path / "history.db"), {"address": dask.address, "shared_files": True}
+    options = {"space": SPACE, "storage": storage, "stopping": {"threshold": {"upper": 0.5}}}
+    with build_experiment("bare", max_trials=1, **options) as experiment:  # type: ignore[arg-type]
+        with experiment.tmp_executor("dask", **shared):
+            with pytest.raises(ConfigurationError, match="working_dir"):
+                experiment.workon(learns, trial_arg="trial")
+    with build_experiment(
+        "e",
+        max_trials=6,
+        seed=1,
+        working_dir=str(tmp_path / "work"),
+        **options,  # type: ignore[arg-type]
+    ) as experiment:
+        with experiment.tmp_executor("dask", **shared):
+            assert experiment.workon(learns, trial_arg="trial") == 6
+        trials = experiment.fetch_trials()
+        assert [t.objective for t in trials] == [t.params["x"] for t in trials]
+        assert [t.stopped is not None for t in trials] == [t.params["x"] > 0.5 for t in trials]
+    program = tmp_path / "p.py"
+    program.write_text(REPORTS.replace("assert not should_stop()", "time.sleep(60)"))
+    words = ["--executor", "dask", "--executor-configuration", json.dumps(shared), "-q"]
+    words += ["--max-trials", "1", "--storage", storage, "--stop-grace", "0.1"]
+    words += ["--stopping", '{"threshold": {"upper": -1}}', sys.executable, str(program)]
+    assert main(["hunt", "-n", "deaf", *words, "x~uniform(0, 1)"]) == 0
+    with build_experiment("deaf", storage=storage) as experiment:
+        [trial] = experiment.fetch_trials()
+        assert trial.stopped is not None and trial.objective == trial.params["x"]
