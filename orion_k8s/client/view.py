@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import weakref
@@ -244,7 +245,7 @@ class ExperimentView:
             "reserved": [trial.start_time for trial in trials],
             "completed": [trial.end_time for trial in trials],
             "objective": [trial.objective for trial in trials],
-            "stopped": [trial.stopped.step if trial.stopped else None for trial in trials],
+            "stopped": [trial.stopped.step if trial.stopped else math.nan for trial in trials],
         }
         for name in self._space:
             column = name if name not in columns else f"params.{name}"

@@ -109,6 +109,11 @@ class ReportFile:
         """How many reports were taken."""
         return self._builder.count
 
+    @property
+    def revision(self) -> int:
+        """Of the curve so far."""
+        return self._builder.revision
+
     def curve(self) -> Curve:
         """Return the curve so far."""
         return self._builder.curve()

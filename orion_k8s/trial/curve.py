@@ -19,6 +19,11 @@ METRICS_LIMIT = 16
 _ATTEMPT = 1 << 32
 
 
+def revision_of(attempt: int, count: int) -> int:
+    """Return what grows with each report, and beyond all of an earlier attempt's. Below 2**63."""
+    return attempt * _ATTEMPT + min(count, _ATTEMPT - 1)
+
+
 @dataclass(frozen=True)
 class Curve:
     """What one attempt of a trial reported so far. Curves of two attempts are never mixed.
@@ -41,8 +46,8 @@ class Curve:
 
     @property
     def revision(self) -> int:
-        """What grows with each report, and beyond all of an earlier attempt's. Below 2**63."""
-        return self.attempt * _ATTEMPT + min(self.count, _ATTEMPT - 1)
+        """See `revision_of`."""
+        return revision_of(self.attempt, self.count)
 
     @property
     def last_step(self) -> float:
@@ -106,6 +111,11 @@ class CurveBuilder:
         self._steps: list[float] = []
         self._values: list[float] = []
         self._metrics: dict[str, list[float | None]] = {}
+
+    @property
+    def revision(self) -> int:
+        """See `revision_of`."""
+        return revision_of(self.attempt, self.count)
 
     @property
     def last_step(self) -> float:

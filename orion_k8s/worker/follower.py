@@ -9,14 +9,12 @@ no traffic of it. Nothing here may lose a result: what goes wrong is told, and t
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 from orion_k8s.backoff import Backoff
 from orion_k8s.errors import OrionError
@@ -24,11 +22,11 @@ from orion_k8s.executor import Future
 from orion_k8s.script.reports import Channel, ReportFile
 from orion_k8s.stopping import Rules
 from orion_k8s.storage import Lease
-from orion_k8s.trial import Curve, Status, Stopped
+from orion_k8s.trial import Curve, Stopped
 from orion_k8s.worker.claiming import Claimer
+from orion_k8s.worker.followed import Followed
 from orion_k8s.worker.others import Others
 from orion_k8s.worker.patience import PASSING
-from orion_k8s.worker.task import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -38,63 +36,8 @@ PACE_S = 0.25
 WRITE_S = 1.0
 """At least so long between two writes, and two reads of others' curves."""
 
-
 REST = 20
 """And so many times as long as the last of them took."""
-
-
-@dataclass
-class Followed:
-    """A trial that runs here and may report.
-
-    Attributes:
-        lease: its reservation.
-        future: its call.
-        channel: its files.
-        file: what it reported.
-        written: revision that the shared history has.
-        judged: its last step when the rules were last asked.
-        stopped: why it was asked to stop, once it was.
-        asked_at: and when.
-        ending: whether it is being ended, as it did not listen.
-        ended: whether its call is over.
-        lock: of the above between the worker's thread and the follower's.
-    """
-
-    lease: Lease
-    future: Future
-    channel: Channel
-    file: ReportFile
-    written: int = 0
-    judged: float = -math.inf
-    stopped: Stopped | None = None
-    asked_at: float = 0.0
-    ending: bool = False
-    ended: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def unwritten(self) -> Curve | None:
-        """The curve, if the shared history lacks some of it."""
-        if not self.file.count:
-            return None
-        curve = self.file.curve()
-        return curve if curve.revision > self.written else None
-
-    def settle(self, verdict: Verdict) -> Verdict:
-        """Return the verdict on a trial that may have been asked to stop.
-
-        What it says itself at its end counts. Where it says nothing, or was ended, its last
-        report is its result. One that failed has failed.
-        """
-        if self.stopped is None or verdict.status is Status.BROKEN:
-            return verdict
-        if verdict.status is Status.COMPLETED:
-            results = [*verdict.results, self.stopped.result()]
-            return replace(verdict, results=results)
-        assert self.file.last is not None
-        objective = {"name": "objective", "type": "objective", "value": self.file.last}
-        return Verdict(Status.COMPLETED, self.file.last, [objective, self.stopped.result()])
 
 
 class Follower:

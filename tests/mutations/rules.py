@@ -370,8 +370,8 @@ RULES = (
     Rule(
         "a later attempt's curve is newer than all of an earlier one's",
         "trial/curve.py",
-        "return self.attempt * _ATTEMPT + min(self.count, _ATTEMPT - 1)",
-        "return self.count",
+        "return attempt * _ATTEMPT + min(count, _ATTEMPT - 1)",
+        "return count",
         ("tests/unit/trial", *SQLITE),
     ),
     Rule(
@@ -382,7 +382,7 @@ RULES = (
     ),
     Rule(
         "a stopped trial is completed with its last value",
-        "worker/follower.py",
+        "worker/followed.py",
         "if self.stopped is None or verdict.status is Status.BROKEN:",
         "if True:",
     ),

@@ -235,10 +235,11 @@ def test_the_database_is_away_meanwhile(shell: Shell, mongodb_uri: str, mongodb_
             proxy.set("cut")
             (shell.folder / "cut").touch()
             until((shell.folder / "stopped").exists)
+            assert worker.stderr is not None
+            assert any("the database is away" in line for line in worker.stderr)
             proxy.set("pass")
             done = ended(worker)
     assert done.returncode == 0, done.stderr
-    assert "the database is away" in done.stderr
     with MongoDB(mongodb_uri, mongodb_name) as storage:
         [record] = storage.experiments("e")
         [trial] = storage.trials(record.id)
