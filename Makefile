@@ -104,6 +104,7 @@ bench-quality: venv ## compare what algorithms find with Optuna and random searc
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),bench]'
 	@$(BIN)/python -m tests.benchmarks.quality $(QUALITY_ARGS)
 	@$(BIN)/python -m tests.benchmarks.quality.curves
+	@$(BIN)/python -m tests.benchmarks.quality.stopping
 	@$(BIN)/python -m tests.benchmarks.quality.bbob
 
 mutations: venv ## take each rule of the protocol out of the code: the tests must notice (10 min)

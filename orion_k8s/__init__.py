@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         report_bad_trial,
         report_objective,
         report_results,
+        should_stop,
         workon,
     )
     from orion_k8s.errors import (
@@ -42,6 +43,7 @@ _HOMES = {
         "report_bad_trial",
         "report_objective",
         "report_results",
+        "should_stop",
         "workon",
     ),
     "errors": (
@@ -76,6 +78,7 @@ __all__ = [
     "report_bad_trial",
     "report_objective",
     "report_results",
+    "should_stop",
     "workon",
 ]
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "list": Entry("orion_k8s.cli.listing:list_experiments", "List the experiments."),
     "status": Entry("orion_k8s.cli.status:status", "Show how experiments stand."),
     "info": Entry("orion_k8s.cli.info:info", "Show all about an experiment."),
+    "report": Entry("orion_k8s.cli.report_command:report", "Report from a running trial."),
 }
 
 DB_COMMANDS = {

@@ -202,7 +202,7 @@ def _take(storage: Storage, dump: DumpFile, step: Step) -> int:
             typer.echo(
                 f"{several(len(workers), 'worker')} of the replaced experiment will end.", err=True
             )
-    return storage.restore(record, trials)
+    return storage.restore(record, trials, dump.curves(step.dumped))
 
 
 def _so_far(done: list[str], steps: list[Step]) -> str:

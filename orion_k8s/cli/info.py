@@ -68,6 +68,8 @@ def _print_columns(rows: Iterable[tuple[str, str]]) -> None:
 def _sections(
     view: ExperimentView, record: ExperimentRecord, database: str
 ) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
+    from orion_k8s.client.opening import stopping_of
+
     yield f"Experiment '{record.name}' version {record.version}", _about(record, database)
     yield "Search space", record.space.items()
     stats = view.stats
@@ -80,7 +82,11 @@ def _sections(
         )
         if time is not None
     ]
-    yield "Trials", [*counts, *times] or [("none", "")]
+    stopped = []
+    if stopping_of(record):
+        count = sum(1 for trial in view.fetch_trials_by_status("completed") if trial.stopped)
+        stopped = [("stopped early", str(count))]
+    yield "Trials", [*counts, *stopped, *times] or [("none", "")]
     if stats.best_trials_id is not None:
         trial = view.get_trial(stats.best_trials_id)
         objective = f"{stats.best_evaluation:.10g}"
@@ -90,6 +96,8 @@ def _sections(
 def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]:
     yield "id", record.id
     yield "database", database
+    from orion_k8s.client.opening import stopping_of
+
     metadata = record.metadata
     if metadata.get("user"):
         yield "made by", str(metadata["user"])
@@ -102,6 +110,15 @@ def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]
     [(name, parameters)] = record.algorithm.items()
     arguments = ", ".join(f"{word}={value!r}" for word, value in parameters.items())
     yield "algorithm", f"{name}({arguments}), seed {record.seed}"
+    stopping = stopping_of(record)
+    if stopping:
+        yield (
+            "early stopping",
+            ", ".join(
+                f"{name}({', '.join(f'{word}={value!r}' for word, value in given.items())})"
+                for name, given in stopping.items()
+            ),
+        )
     yield "max trials", "no limit" if record.max_trials is None else str(record.max_trials)
     yield "max broken", str(record.max_broken)
     yield "folder", record.working_dir or "none"

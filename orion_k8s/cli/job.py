@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orion_k8s.cli.folder import default_folder, make_folder
-from orion_k8s.client.opening import ensure, fetch
+from orion_k8s.client.opening import ensure, fetch, stopping_of
 from orion_k8s.config import Configuration, Level
 from orion_k8s.script import Command
 from orion_k8s.script.config_file import MARK
@@ -41,6 +41,9 @@ def stored_layer(record: ExperimentRecord) -> dict[str, Any]:
         "max_trials": record.max_trials,
         "max_broken": record.max_broken,
     }
+    stopping = stopping_of(record)
+    if stopping:
+        experiment["stopping"] = stopping
     if record.working_dir:
         experiment["working_dir"] = record.working_dir
     layer: dict[str, Any] = {"experiment": experiment}
@@ -105,6 +108,7 @@ def open_job(
         folder or None,
         configuration.value("experiment.seed"),
         metadata,
+        configuration.value("experiment.stopping"),
     )
     return Job(_brought_up(storage, configuration, record), told, cwd)
 

@@ -50,7 +50,7 @@ def export(
                 with SQLite(made) as local:
                     local.setup()
                     for one in dump.experiments:
-                        local.restore(one.record, dump.trials(one))
+                        local.restore(one.record, dump.trials(one), dump.curves(one))
                 os.replace(made, target)
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from None

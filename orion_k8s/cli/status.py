@@ -29,7 +29,7 @@ from orion_k8s.cli.tables import (
     show_table,
 )
 from orion_k8s.storage import Storage
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+from orion_k8s.trial import ExperimentRecord, Status, Stopped, TrialRecord
 
 REASON_LINES = 5
 """Lines of the newest broken trial's reason that are shown."""
@@ -172,8 +172,16 @@ def _trial_rows(
                 *version,
                 *(trial.number, trial.id, trial.status.value, trial.objective),
                 *(params_text(params_of(space, trial)), trial.attempt, trial.worker),
-                *(trial.held_by, last_line(trial.reason)),
+                *(trial.held_by, _why(trial)),
             )
+
+
+def _why(trial: TrialRecord) -> str | None:
+    """Return why a trial is what it is, in a line."""
+    stopped = Stopped.of(trial.results)
+    if stopped is None:
+        return last_line(trial.reason)
+    return last_line(f"stopped at step {stopped.step:g} by {stopped.rule}: {stopped.reason}")
 
 
 def _plain(storage: Storage, group: list[Standing], collapse: bool) -> Mapping[str, Any]:

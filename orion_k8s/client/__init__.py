@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         report_bad_trial,
         report_objective,
         report_results,
+        should_stop,
     )
     from orion_k8s.client.settings import Settings
     from orion_k8s.client.stats import Stats
@@ -34,6 +35,7 @@ _HOMES = {
     "report_bad_trial": "report",
     "report_objective": "report",
     "report_results": "report",
+    "should_stop": "report",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "report_bad_trial",
     "report_objective",
     "report_results",
+    "should_stop",
     "workon",
 ]
 

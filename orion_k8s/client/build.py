@@ -30,6 +30,7 @@ def build_experiment(
     working_dir: str | None = None,
     executor: Executor | str | None = None,
     seed: int | None = None,
+    stopping: str | Mapping[str, Any] | None = None,
 ) -> ExperimentClient:
     """Return the experiment of that name, made if it is missing.
 
@@ -48,6 +49,8 @@ def build_experiment(
             `executor_configuration`), or an executor, which is left open.
         seed: of the experiment; only for a new one. `algorithm={"random": {"seed": 1}}` says the
             same.
+        stopping: rules that stop a bad trial early: a name, or {name: parameters}; "none" for
+            none, None for the stored ones.
 
     Raises:
         NotFound: it is missing and no space was given.
@@ -75,6 +78,7 @@ def build_experiment(
             max_broken if max_broken is not None else configured["max_broken"],
             working_dir if working_dir is not None else configured["working_dir"],
             seed,
+            stopping=stopping if stopping is not None else configured["stopping"],
         )
     own = executor if isinstance(executor, Executor) else None
     return ExperimentClient(
@@ -149,7 +153,7 @@ def _experiment_defaults(
     configuration: Configuration, stored: ExperimentRecord | None
 ) -> dict[str, Any]:
     """Return what configuration says of a new experiment; nothing where there is a stored one."""
-    words = ("algorithm", "max_trials", "max_broken", "working_dir")
+    words = ("algorithm", "stopping", "max_trials", "max_broken", "working_dir")
     if stored is not None:
         return dict.fromkeys(words)
     return {

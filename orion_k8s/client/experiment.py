@@ -9,10 +9,13 @@ from typing import Any
 from orion_k8s.client.asktell import AskTell
 from orion_k8s.client.executors import Executors
 from orion_k8s.client.exiting import stopped_at_exit
+from orion_k8s.client.opening import stopping_of
 from orion_k8s.client.settings import Settings
 from orion_k8s.client.stats import Stats
 from orion_k8s.client.suggested import SuggestedTrial
+from orion_k8s.errors import ConfigurationError
 from orion_k8s.executor import Executor
+from orion_k8s.stopping import create as create_rules
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, Trial
 from orion_k8s.worker import FunctionTask, Hooks, Limits, Report, Task, Worker
@@ -111,6 +114,16 @@ class ExperimentClient(AskTell):
         """Run one worker on this experiment; see `Worker.run`."""
         with self._lock:
             self._claimer.reread_record()
+        rules = create_rules(stopping_of(self.record))
+        seen = executor.files_here or (executor.shared_files and bool(self.working_dir))
+        if rules and not seen:
+            raise ConfigurationError(
+                f"Early stopping has to see what running trials report, and the executor "
+                f"'{executor.name}' runs them where this worker sees no files: put the trials' "
+                "folder (working_dir) on a disk that they share and say shared_files: true in "
+                'executor_configuration, or take no rule (--stopping none; stopping="none" in '
+                "Python)."
+            )
         patience = Patience()
         worker = Worker(
             self._new_claimer(self.record, patience),
@@ -121,6 +134,7 @@ class ExperimentClient(AskTell):
             self.settings.heartbeat_s,
             self.settings.max_lost,
             patience,
+            rules,
         )
         with stopped_at_exit(worker):
             return worker.run()

@@ -14,8 +14,13 @@ from typing import Any
 from orion_k8s.algorithm.registry import create, normalise
 from orion_k8s.errors import ConfigurationError, ExperimentExists, NotFound, SpaceChanged
 from orion_k8s.space import Space
+from orion_k8s.stopping import create as create_rules
+from orion_k8s.stopping import normalise as normalise_rules
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, new_id
+
+STOPPING = "stopping"
+"""Key of the rules of early stopping in an experiment's metadata."""
 
 NAME_LIMIT = 300
 """Characters in a name: it becomes part of an index's key."""
@@ -61,6 +66,7 @@ def ensure(
     working_dir: str | None = None,
     seed: int | None = None,
     metadata: Mapping[str, Any] | None = None,
+    stopping: str | Mapping[str, Any] | None = None,
 ) -> ExperimentRecord:
     """Return the experiment, made if it is missing, and brought up to what is asked for.
 
@@ -76,6 +82,7 @@ def ensure(
         working_dir: the same.
         seed: of the experiment; only for a new one.
         metadata: replaces what is stored, if given.
+        stopping: rules of early stopping; None to keep the stored ones, "none" or {} for none.
 
     Raises:
         NotFound: the experiment is missing and no space was given.
@@ -85,6 +92,8 @@ def ensure(
     _check_name(name)
     check_limits(version, max_trials, max_broken)
     parsed = _parse(space)
+    if stopping is not None:
+        metadata = {**(metadata or {}), STOPPING: _rules(stopping)}
     for _ in range(3):
         record = find(storage, name, version)
         if record is None and parsed is not None and version is not None and version > 1:
@@ -118,6 +127,18 @@ def ensure(
             continue  # somebody else typed the same command a moment earlier
         return record
     raise ExperimentExists(f"Experiment '{name}' appears and vanishes: is somebody removing it?")
+
+
+def stopping_of(record: ExperimentRecord) -> dict[str, dict[str, Any]]:
+    """Return an experiment's rules of early stopping: name → parameters."""
+    found = record.metadata.get(STOPPING)
+    return normalise_rules(found) if found else {}
+
+
+def _rules(stopping: str | Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    chosen = normalise_rules(stopping)
+    create_rules(chosen)  # refuses unknown names and parameters before anything is stored
+    return chosen
 
 
 def _parse(space: Mapping[str, Any] | Space | None) -> Space | None:

@@ -13,21 +13,39 @@ TYPE_CHECKING = False  # the module typing costs more than all the rest
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-__all__ = ["interrupt_trial", "report_bad_trial", "report_objective", "report_results"]
+__all__ = [
+    "interrupt_trial",
+    "report_bad_trial",
+    "report_objective",
+    "report_results",
+    "should_stop",
+]
 
 _reported = False
+_warned = False
 
 
-def report_objective(objective: Any, name: str = "objective") -> None:
-    """Report the value to be minimised, once, at the end of the program.
+def report_objective(
+    objective: Any,
+    name: str = "objective",
+    step: Any = None,
+    metrics: dict[str, Any] | None = None,
+) -> None:
+    """Report the value to be minimised: once, at the end; or by `step`, while the program runs.
 
     Args:
         objective: a finite number.
         name: for people.
+        step: how far the program has come, such as the number of the epoch; as often as it likes.
+            A program that ends without a result has that of its last step.
+        metrics: beside it, name → number; only with a step.
 
     Raises:
         RuntimeWarning: a result was reported already.
     """
+    if step is not None:
+        report_step(objective, step, metrics)
+        return
     report_results([{"name": name, "type": "objective", "value": objective}])
 
 
@@ -68,9 +86,48 @@ def report_results(data: list[dict[str, Any]]) -> None:
     _reported = True
 
 
+def report_step(value: Any, step: Any = None, metrics: dict[str, Any] | None = None) -> None:
+    """Report a value while the program runs; what it is worth is told by `report_objective`.
+
+    Args:
+        value: of the objective, as it is now.
+        step: how far the program has come; None for the next step.
+        metrics: beside it, name → number.
+    """
+    data = {"value": value} if step is None else {"step": step, "value": value}
+    if metrics:
+        data["metrics"] = metrics
+    path = os.environ.get("ORION_REPORTS_PATH")
+    if not path:
+        print(data)
+        return
+    try:
+        _append(path, data)
+    except OSError as error:  # a full disk is no reason to lose the trial
+        global _warned
+        if not _warned:
+            _warned = True
+            print(f"orion-k8s: reports cannot be written: {error}", file=sys.stderr)
+
+
+def should_stop() -> bool:
+    """Return whether the worker asks the program to stop: what it reported will do."""
+    path = os.environ.get("ORION_STOP_PATH")
+    return path is not None and os.path.exists(path)
+
+
 def interrupt_trial() -> NoReturn:
     """Leave the program so that the trial is run again later; it is no failure."""
     sys.exit(int(os.environ.get("ORION_INTERRUPT_CODE") or 130))
+
+
+def _append(path: str, data: dict[str, Any]) -> None:
+    import json
+
+    line = json.dumps(data, default=_plain) + "\n"
+    # In one write, so that the lines of several processes don't mix.
+    with open(path, "ab", buffering=0) as file:
+        file.write(line.encode("utf-8"))
 
 
 def _write(path: str, data: list[dict[str, Any]]) -> None:

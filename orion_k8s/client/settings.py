@@ -24,6 +24,7 @@ class Settings:
         max_broken: broken trials that end this worker; None for no limit of its own.
         idle_timeout_s: seconds without anything to run that end this worker; None for never.
         grace_s: seconds that a program gets between SIGTERM and SIGKILL.
+        stop_grace_s: seconds that a trial has to end after it was asked to stop early.
         stays: whether the worker waits where the experiment has ended.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     max_broken: int | None = None
     idle_timeout_s: float | None = None
     grace_s: float = 10.0
+    stop_grace_s: float = 30.0
     stays: bool = False
 
     @classmethod
@@ -52,6 +54,7 @@ class Settings:
             max_broken=worker["max_broken"],
             idle_timeout_s=worker["idle_timeout"],
             grace_s=worker["grace"],
+            stop_grace_s=worker["stop_grace"],
             stays=worker["at_end"] == "wait",
         )
 
@@ -80,5 +83,6 @@ class Settings:
             max_broken=self.max_broken if max_broken is None else max_broken,
             idle_timeout_s=self.idle_timeout_s if idle_timeout_s is None else idle_timeout_s,
             grace_s=self.grace_s,
+            stop_grace_s=self.stop_grace_s,
             stays=self.stays,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import weakref
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from orion_k8s.algorithm import Finished
 from orion_k8s.algorithm.registry import create
+from orion_k8s.client.opening import stopping_of
 from orion_k8s.client.settings import Settings
 from orion_k8s.client.stats import Stats
 from orion_k8s.errors import ExperimentRemoved, MissingExtra, NotFound, UsageError
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
-from orion_k8s.trial import ExperimentRecord, Status, Trial, TrialRecord
+from orion_k8s.trial import Curve, ExperimentRecord, Status, Trial, TrialRecord
 from orion_k8s.worker import Claimer, worker_name
 from orion_k8s.worker.leases import MISSED
 from orion_k8s.worker.patience import Patience
@@ -191,12 +193,40 @@ class ExperimentView:
             raise NotFound(f"Experiment '{self.name}' has no trial '{wanted}'.")
         return self.trial_of(record)
 
+    def curves(self) -> dict[int, Curve]:
+        """Return what trials reported while they ran: number → curve, of those that did.
+
+        Of a trial that runs now it is what its worker has written: a second or so behind.
+        """
+        return {curve.number: curve for curve in self.storage.read_curves(self.id)}
+
+    def curve(self, trial: Trial | str) -> Curve:
+        """Return what the newest attempt of a trial reported; empty where it reported nothing.
+
+        Args:
+            trial: a reading of it, or its id.
+
+        Raises:
+            NotFound: there is no such trial.
+        """
+        record = self.get_trial(trial).record
+        for curve in self.storage.read_curves(self.id, {record.number: 0}):
+            if curve.attempt == record.attempt:
+                return curve
+        return Curve(record.number, record.attempt)
+
+    @property
+    def stopping(self) -> Mapping[str, Mapping[str, Any]]:
+        """The rules of early stopping: name → parameters; empty where there is none."""
+        return stopping_of(self.record)
+
     def to_pandas(self) -> pandas.DataFrame:
         """Return all trials as a table.
 
         Returns:
             one row a trial, in the order of `fetch_trials`; its columns are id, experiment_id,
-            number, status, suggested, reserved, completed (times), objective, and the parameters.
+            number, status, suggested, reserved, completed (times), objective, stopped (the step
+            at which a trial was stopped early, NaN for others), and the parameters.
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -215,6 +245,7 @@ class ExperimentView:
             "reserved": [trial.start_time for trial in trials],
             "completed": [trial.end_time for trial in trials],
             "objective": [trial.objective for trial in trials],
+            "stopped": [trial.stopped.step if trial.stopped else math.nan for trial in trials],
         }
         for name in self._space:
             column = name if name not in columns else f"params.{name}"

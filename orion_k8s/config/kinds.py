@@ -298,6 +298,39 @@ class AlgorithmChoice(Kind):
         return self.check(text.strip())
 
 
+@dataclass(frozen=True)
+class StoppingChoice(Kind):
+    """Rules of early stopping: a name, or names with their parameters; "none" for no rule."""
+
+    @property
+    def expected(self) -> str:
+        """See `Kind.expected`."""
+        return "the name of a rule, none, or a mapping such as {median: {min_steps: 5}}"
+
+    def check(self, value: Any) -> dict[str, dict[str, Any]] | None:
+        """Return {name: parameters}, empty for no rule; None where nothing is said."""
+        if value is None:
+            return None
+        if isinstance(value, str) and value.strip():
+            word = value.strip()
+            return {} if word.lower() == "none" else {word: {}}
+        if not isinstance(value, Mapping):
+            raise BadValue(self.expected)
+        rules = {}
+        for name, parameters in value.items():
+            parameters = {} if parameters is None else parameters
+            if not isinstance(name, str) or not name or not isinstance(parameters, Mapping):
+                raise BadValue(self.expected)
+            rules[name] = dict(parameters)
+        return rules
+
+    def read(self, text: str) -> dict[str, dict[str, Any]] | None:
+        """See `Kind.read`."""
+        if text.lstrip().startswith("{"):
+            return self.check(_read_json(text, self.expected))
+        return self.check(text)
+
+
 def _read_json(text: str, expected: str) -> Any:
     try:
         return json.loads(text)

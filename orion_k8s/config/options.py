@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from orion_k8s.config.kinds import AlgorithmChoice, Choice, Integer, Kind, Seconds, Table, Text
+from orion_k8s.config.kinds import (
+    AlgorithmChoice,
+    Choice,
+    Integer,
+    Kind,
+    Seconds,
+    StoppingChoice,
+    Table,
+    Text,
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,16 @@ _TABLE = (
         AlgorithmChoice(),
         {"random": {}},
         "the algorithm, with its parameters",
+    ),
+    Option(
+        "experiment",
+        "stopping",
+        StoppingChoice(),
+        None,
+        "rules that stop a bad trial early, with their parameters: a name, or JSON; none takes"
+        " them away",
+        env=("ORION_EXP_STOPPING",),
+        flags=("--stopping",),
     ),
     Option(
         "experiment",
@@ -264,6 +283,15 @@ _TABLE = (
         "seconds that a program has between SIGTERM and SIGKILL to save its checkpoint",
         env=("ORION_GRACE",),
         flags=("--grace",),
+    ),
+    Option(
+        "worker",
+        "stop_grace",
+        Seconds(zero=True),
+        30.0,
+        "seconds that a trial has to end by itself when it is stopped early; then as above",
+        env=("ORION_STOP_GRACE",),
+        flags=("--stop-grace",),
     ),
     Option(
         "worker",

@@ -118,6 +118,13 @@ class Executor(ABC):
     """Whether a person's program runs where the files of this machine are. Else the program is
     not looked for here."""
 
+    files_here: bool = True
+    """Whether running calls and this worker see the same files: then what they report is followed,
+    and they can be asked to stop."""
+
+    shared_files: bool = False
+    """Where not: whether they share the folder of the trials at least, as a person says."""
+
     def __init__(self, n_workers: int = 1) -> None:
         self.n_workers = n_workers
 

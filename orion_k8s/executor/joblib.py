@@ -86,6 +86,7 @@ class Joblib(SlotExecutor):
             try:
                 self._backend = Backend(chosen, self.n_workers)
                 self.n_workers = self._backend.n_jobs
+                self.files_here = False  # it may run them anywhere
             except Sequential:
                 self.n_workers = 1
 

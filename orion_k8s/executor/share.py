@@ -20,6 +20,7 @@ class Share(Executor):
 
     def __init__(self, whole: Executor, n_workers: int) -> None:
         super().__init__(n_workers)
+        self.files_here, self.shared_files = whole.files_here, whole.shared_files
         self._whole = whole
 
     def slots(self) -> int:

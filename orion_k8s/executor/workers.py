@@ -1,4 +1,4 @@
-"""How many slots a number in the configuration means."""
+"""Arguments that several executors take: how many slots, yes or no."""
 
 from __future__ import annotations
 
@@ -25,3 +25,14 @@ def count_workers(n_workers: Any) -> int:
     raise ConfigurationError(
         f"n_workers must be a positive integer, or -1 for all cores, not {n_workers!r}."
     )
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return true or false of the configuration.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"{name} must be true or false, not {value!r}.")

@@ -4,11 +4,13 @@ Files
 -----
 `<working_dir>/<trial id>/` is the trial's folder: all attempts share it, and checkpoints go there.
 `<working_dir>/<trial id>/attempt-<k>/` belongs to one attempt: `results.json`, `stdout.txt`,
-`stderr.txt`, and the filled copy of the program's configuration file.
+`stderr.txt`, the filled copy of the program's configuration file, and where there are any its
+reports and the word to stop (`reports.Channel`).
 
 How it ended
 ------------
-*completed*: exit 0 with a valid result; or ended by us, with a valid result.
+*completed*: exit 0 with a valid result, or without any but with reports, whose last value is it
+then; or ended by us, with a valid result.
 *interrupted*: exit with the interrupt code; or ended by us, without a valid result.
 *broken*: anything else.
 
@@ -34,7 +36,8 @@ from typing import Any, Literal
 from orion_k8s.errors import InvalidResult
 from orion_k8s.script.guardian import guardian
 from orion_k8s.script.process import exit_text, group_is_alive, kill_group, tail_of, wait_exited
-from orion_k8s.script.results import read_results
+from orion_k8s.script.reports import Channel, last_report
+from orion_k8s.script.results import MissingResult, check_results, read_results
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +117,11 @@ class ProgramRun:
         return os.path.join(self.folder, "results.json")
 
     @property
+    def channel(self) -> Channel:
+        """The files of this attempt's reports."""
+        return Channel.of(os.path.abspath(self.folder))
+
+    @property
     def identity(self) -> str:
         """Return what all attempts of the trial have in common: its folder."""
         return os.path.dirname(self.folder)
@@ -173,6 +181,7 @@ class ProgramRun:
         # Oríon's own client refuses to run where the file does not exist.
         with open(self.results_path, "wb"):
             pass
+        self.channel.clear()
         guardian.start()
         with (
             open(os.path.join(self.folder, "stdout.txt"), "wb") as out,
@@ -195,6 +204,8 @@ class ProgramRun:
         kept |= self.environment
         kept |= guardian.environment
         kept["ORION_RESULTS_PATH"] = os.path.abspath(self.results_path)
+        kept["ORION_REPORTS_PATH"] = self.channel.reports
+        kept["ORION_STOP_PATH"] = self.channel.stop
         kept["ORION_INTERRUPT_CODE"] = str(self.interrupt_code)
         # Last: whatever the person put there comes first. An empty entry would mean the cwd.
         paths = [path for path in kept.get("PYTHONPATH", "").split(os.pathsep) if path]
@@ -273,12 +284,21 @@ class ProgramRun:
             assert code is not None
             return self._broken(f"The program ended with {exit_text(code)}.", code, said)
         try:
-            objective, results = read_results(self.results_path)
+            objective, results = self._results(ended)
         except InvalidResult as error:
             if ended:
                 return ProgramResult("interrupted", reason="It was ended.", exit_code=code)
             return self._broken(str(error), code, said)
         return ProgramResult("completed", objective, tuple(results), exit_code=code)
+
+    def _results(self, ended: bool) -> tuple[float, list[dict[str, Any]]]:
+        try:
+            return read_results(self.results_path)
+        except MissingResult:
+            last = None if ended else last_report(self.channel.reports)
+            if last is None:
+                raise
+            return check_results(last)
 
     def _broken(self, what: str, code: int | None, said: str) -> ProgramResult:
         lines = tail_of(os.path.join(self.folder, said))

@@ -19,6 +19,10 @@ TYPES = ("objective", "constraint", "gradient", "statistic")
 _FORM = '[{"name": "loss", "type": "objective", "value": 0.1}]'
 
 
+class MissingResult(InvalidResult):
+    """The program left no result."""
+
+
 def read_results(path: str) -> tuple[float, list[dict[str, Any]]]:
     """Read and check the result file of a program.
 
@@ -26,13 +30,14 @@ def read_results(path: str) -> tuple[float, list[dict[str, Any]]]:
         the objective, and all results as plain data.
 
     Raises:
-        InvalidResult: there is no result, or it is not valid; one sentence says why.
+        MissingResult: there is no result.
+        InvalidResult: it is not valid; one sentence says why.
     """
     # Not to wait for ever where a program has put a named pipe there.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise InvalidResult(_no_result()) from None
+        raise MissingResult(_no_result()) from None
     except OSError as error:
         raise InvalidResult(f"The result file cannot be read: {error.strerror}.") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -48,7 +53,7 @@ def read_results(path: str) -> tuple[float, list[dict[str, Any]]]:
     try:
         text = data.decode("utf-8-sig")
         if not text.strip():
-            raise InvalidResult(_no_result())
+            raise MissingResult(_no_result())
         results = json.loads(text)
     except UnicodeDecodeError:
         raise InvalidResult(f"The result file is not JSON text: it should hold {_FORM}.") from None

@@ -45,7 +45,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
-from orion_k8s.trial import Claim, ExperimentRecord, Row, Status, TrialRecord
+from orion_k8s.trial import Claim, Curve, ExperimentRecord, Row, Status, TrialRecord
 
 SCHEMA = 1
 """Version of the layout that this code reads and writes."""
@@ -276,6 +276,31 @@ class Storage(ABC):
     def read(self, experiment: str, numbers: Sequence[int]) -> list[Row]:
         """Return the rows of those numbers that exist: the incremental read, one query."""
 
+    # --- learning curves: what trials report while they run --------------------------------------
+
+    @abstractmethod
+    def write_curves(self, curves: Sequence[tuple[Lease, Curve]]) -> None:
+        """Write what trials have reported so far, all in one write; one curve is kept a trial.
+
+        Each replaces what was reported before, under two conditions: its token is the trial's
+        current one, and its revision is higher than that of the curve that is there. So curves of
+        two attempts are never mixed, and an older one never comes back. What does not meet them
+        is passed over in silence: `renew` tells an owner.
+        """
+
+    @abstractmethod
+    def read_curves(
+        self, experiment: str, known: Mapping[int, int] | None = None
+    ) -> Iterable[Curve]:
+        """Yield the curves of an experiment's trials; those without reports have none.
+
+        Args:
+            experiment: its id.
+            known: number of a trial → revision that is known: only these trials, and of them
+                only what has a higher revision, in any order; one query. None for all trials,
+                ordered by number.
+        """
+
     # --- trials: what people do ------------------------------------------------------------------
 
     @abstractmethod
@@ -341,8 +366,15 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def restore(self, record: ExperimentRecord, trials: Iterable[TrialRecord]) -> int:
+    def restore(
+        self,
+        record: ExperimentRecord,
+        trials: Iterable[TrialRecord],
+        curves: Iterable[Curve] = (),
+    ) -> int:
         """Put an experiment and its trials back: ids, numbers, tombstones, stories and times.
+
+        `curves` are those of its trials, and are read after them.
 
         All or nothing: no worker sees the experiment before all its trials are there, and a call
         that fails leaves nothing behind. What one that was killed left is taken away by the next

@@ -17,7 +17,7 @@ from orion_k8s.errors import (
     UsageError,
 )
 from orion_k8s.storage.base import Held, Overview
-from orion_k8s.trial import RELEASED, Status, TrialRecord
+from orion_k8s.trial import RELEASED, Curve, Status, TrialRecord
 
 CHANGEABLE = ("max_trials", "max_broken", "working_dir", "algorithm", "metadata")
 """What `update_experiment` may set."""
@@ -184,6 +184,31 @@ def not_renewed(
 def results_text(results: Sequence[Mapping[str, Any]]) -> str:
     """Return results as JSON text."""
     return dumps([dict(result) for result in results])
+
+
+def curve_text(curve: Curve) -> str:
+    """Return what is stored of a curve beside its number and its revision, as JSON text."""
+    return dumps([curve.attempt, curve.count, curve.steps, curve.values, dict(curve.metrics)])
+
+
+def to_curve(number: int, text: Any) -> Curve:
+    """Return the curve that `curve_text` made a text of.
+
+    Raises:
+        DamagedDatabase: it is none.
+    """
+    where = f"the learning curve of trial {number}"
+    try:
+        attempt, count, steps, values, metrics = loads(text, list, where)
+        columns = {str(name): tuple(column) for name, column in metrics.items()}
+        curve = Curve(number, int(attempt), int(count), tuple(steps), tuple(values), columns)
+        lengths = {len(steps), len(values), *map(len, columns.values())}
+        numbers = all(isinstance(item, (int, float)) for item in (*steps, *values))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DamagedDatabase(f"The database is damaged: {where} cannot be read.") from error
+    if len(lengths) != 1 or not numbers:
+        raise DamagedDatabase(f"The database is damaged: {where} is none.")
+    return curve
 
 
 def in_chunks(items: Iterable[Any], size: int) -> Iterable[list[Any]]:

@@ -129,6 +129,11 @@ class Connection:
         return self.database["trials"]
 
     @property
+    def curves(self) -> Collection[Document]:
+        """The collection of the learning curves, one document a trial."""
+        return self.database["curves"]
+
+    @property
     def meta(self) -> Collection[Document]:
         """The collection that holds the schema's version."""
         return self.database["meta"]

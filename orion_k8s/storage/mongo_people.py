@@ -10,8 +10,8 @@ from pymongo import errors as driver
 
 from orion_k8s.errors import DatabaseUnavailable, DuplicateTrial, ExperimentExists
 from orion_k8s.storage import codec
-from orion_k8s.storage.base import Storage
 from orion_k8s.storage.mongo_connection import Connection, Document
+from orion_k8s.storage.mongo_curves import CurveVerbs
 from orion_k8s.storage.mongo_documents import (
     DONE,
     LEFT,
@@ -27,7 +27,7 @@ from orion_k8s.storage.mongo_documents import (
 from orion_k8s.trial import ExperimentRecord, Status, TrialRecord, new_token, set_by_hand
 
 
-class PeopleVerbs(Storage):
+class PeopleVerbs(CurveVerbs):
     """The verbs that are not on a worker's path."""
 
     _connection: Connection
@@ -83,6 +83,7 @@ class PeopleVerbs(Storage):
             self._connection.experiments.delete_one({"_id": experiment})
             count = sum(self.counts(experiment).values())
             self._connection.trials.delete_many({"experiment": experiment})
+        self._forget_curves(experiment)
         return count
 
     # --- trials ----------------------------------------------------------------------------------
@@ -189,6 +190,8 @@ class PeopleVerbs(Storage):
                 finally:
                     self._connection.experiments.update_one(record, DONE)
             if moved is not None:
+                if word == "removed":
+                    self._forget_curves(experiment, found.number)
                 return to_trial(moved)
             # It changed meanwhile: look again.
 

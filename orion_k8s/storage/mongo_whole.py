@@ -11,11 +11,12 @@ from pymongo import errors as driver
 
 from orion_k8s.errors import OrionError
 from orion_k8s.storage import codec
-from orion_k8s.storage.base import Overview, Storage
+from orion_k8s.storage.base import Overview
 from orion_k8s.storage.copies import clash, exists, is_same, restored_record, restored_trials
 from orion_k8s.storage.mongo_connection import Connection, Document
+from orion_k8s.storage.mongo_curves import CurveVerbs
 from orion_k8s.storage.mongo_documents import experiment_document, results_field, to_trial
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+from orion_k8s.trial import Curve, ExperimentRecord, Status, TrialRecord
 
 BATCH = 500
 """Trials in one insert."""
@@ -30,7 +31,7 @@ PLAIN = (
 TIMES = ("submit_time", "start_time", "end_time")
 
 
-class WholeVerbs(Storage):
+class WholeVerbs(CurveVerbs):
     """The verbs that speak of whole experiments."""
 
     _connection: Connection
@@ -80,7 +81,12 @@ class WholeVerbs(Storage):
                 for document in found:
                     yield to_trial(document)
 
-    def restore(self, record: ExperimentRecord, trials: Iterable[TrialRecord]) -> int:
+    def restore(
+        self,
+        record: ExperimentRecord,
+        trials: Iterable[TrialRecord],
+        curves: Iterable[Curve] = (),
+    ) -> int:
         """Put the trials back, and then the experiment; see the contract."""
         record = restored_record(record)
         there = self.experiment(record.id)
@@ -90,7 +96,7 @@ class WholeVerbs(Storage):
             raise exists(record)
         self._clear(record.id)  # what a call that was killed left
         try:
-            return self._put_all(record, restored_trials(record.id, trials))
+            return self._put_all(record, restored_trials(record.id, trials), curves)
         except BaseException:
             try:
                 if self.experiment(record.id) is None:
@@ -99,7 +105,9 @@ class WholeVerbs(Storage):
                 pass  # the first error tells more; nobody sees these trials; the next call clears
             raise
 
-    def _put_all(self, record: ExperimentRecord, trials: Iterator[TrialRecord]) -> int:
+    def _put_all(
+        self, record: ExperimentRecord, trials: Iterator[TrialRecord], curves: Iterable[Curve]
+    ) -> int:
         total = removed = 0
         while batch := list(islice(trials, BATCH)):
             with self._connection.speaking(writes=True):
@@ -111,6 +119,7 @@ class WholeVerbs(Storage):
                     raise
             total += len(batch)
             removed += sum(trial.status is Status.REMOVED for trial in batch)
+        self._put_curves(record.id, curves)
         with self._connection.speaking(writes=True):
             # Somebody else may have restored, or cleared, the same experiment meanwhile.
             if self._connection.trials.count_documents({"experiment": record.id}) != total:
@@ -125,6 +134,7 @@ class WholeVerbs(Storage):
     def _clear(self, experiment: str) -> None:
         with self._connection.speaking(writes=True):
             self._connection.trials.delete_many({"experiment": experiment})
+        self._forget_curves(experiment)
 
 
 def _overview_row(document: Document) -> tuple[Any, ...]:

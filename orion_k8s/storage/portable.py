@@ -2,14 +2,15 @@
 
 The file is UTF-8 text, a JSON mapping a line:
 
-    {"format": "orion-k8s dump", "version": 1, "made_by": "orion-k8s 0.1.0", "time": …}
+    {"format": "orion-k8s dump", "version": 2, "made_by": "orion-k8s 0.1.0", "time": …}
     {"experiment": {"id": …, "name": …, …}}            the fields of `ExperimentRecord`
     {"trial": {"id": …, "number": …, …}}               those of `TrialRecord`, by number
+    {"curve": {"number": …, "steps": […], …}}          those of `Curve`, by number
     {"experiment_end": {"id": …, "trials": 2}}
     {"end": {"experiments": 1, "trials": 2}}
 
-Tombstones are trials too; fields that are empty are left out, and so are the tokens. A file that
-lacks its last line was cut off.
+Tombstones are trials too; fields that are empty are left out, and so are the tokens. Version 1 has
+no curves. A file that lacks its last line was cut off.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,10 +27,10 @@ from typing import IO, Any, NoReturn
 from orion_k8s import __version__
 from orion_k8s.errors import DamagedDatabase, InvalidParams, InvalidPrior, NotFound, SchemaError
 from orion_k8s.storage.base import Storage
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord, identity_of, new_id
+from orion_k8s.trial import Curve, ExperimentRecord, Status, TrialRecord, identity_of, new_id
 
 FORMAT = "orion-k8s dump"
-VERSION = 1
+VERSION = 2
 TRIES = 5
 """So often an experiment is written anew where somebody changed trials by hand meanwhile."""
 MOST_REPETITIONS = 1000
@@ -55,6 +57,11 @@ TRIAL_FIELDS: dict[str, Any] = {
     **dict.fromkeys(("results", "story"), list),
 }
 REQUIRED = ("id", "number", "values", "status", "identity")
+CURVE_FIELDS: dict[str, Any] = {
+    **dict.fromkeys(("number", "attempt", "count"), int),
+    **dict.fromkeys(("steps", "values"), list),
+    "metrics": dict,
+}
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -92,10 +99,17 @@ def _write_experiment(
             raise NotFound(f"Experiment '{record.name}' was removed while it was being written.")
         _line(file, {"experiment": dataclasses.asdict(before)})
         count = removed = 0
+        kept = set()
         for trial in storage.dump(record.id):
             _line(file, {"trial": _fields(trial)})
             count, removed = count + 1, removed + (trial.status is Status.REMOVED)
-        _line(file, {"experiment_end": {"id": record.id, "trials": count}})
+            kept.add(trial.number)
+        curves = 0
+        for curve in storage.read_curves(record.id):
+            if curve.number in kept:  # else it began a moment ago
+                _line(file, {"curve": dataclasses.asdict(curve)})
+                curves += 1
+        _line(file, {"experiment_end": _end(record.id, count, curves)})
         after = storage.experiment(record.id)
         # A trial that was removed by hand may be there a second time: the point was free again.
         if attempt == TRIES - 1 or (after is not None and after.generation == before.generation):
@@ -103,6 +117,10 @@ def _write_experiment(
         file.seek(start)
         file.truncate()
     return count, removed
+
+
+def _end(experiment: str, trials: int, curves: int) -> dict[str, Any]:
+    return {"id": experiment, "trials": trials, **({"curves": curves} if curves else {})}
 
 
 def _fields(trial: TrialRecord) -> dict[str, Any]:
@@ -127,12 +145,14 @@ class Dumped:
         trials: how many lines of trials it has.
         offset: of the first of them, in bytes.
         line: its number, from 1.
+        curves: how many lines of curves follow.
     """
 
     record: ExperimentRecord
     trials: int
     offset: int
     line: int
+    curves: int = 0
 
 
 class DumpFile:
@@ -160,6 +180,13 @@ class DumpFile:
         self._number = dumped.line
         for _ in range(dumped.trials):
             yield self._trial(self._next(), dumped.record.id)
+
+    def curves(self, dumped: Dumped) -> Iterator[Curve]:
+        """Yield the curves of an experiment's trials, ordered by number."""
+        for _ in self.trials(dumped):
+            pass
+        for _ in range(dumped.curves):
+            yield self._curve(self._next())
 
     def _check(self) -> None:
         self._check_header()
@@ -213,12 +240,23 @@ class DumpFile:
         offset, line, count = self._file.tell(), self._number, 0
         last: int | None = None
         seen: set[str] = set()
+        numbers: set[int] = set()
+        curves = 0
         while True:
             value = self._next()
             if value.keys() == {"experiment_end"}:
-                if value["experiment_end"] != {"id": record.id, "trials": count}:
+                if value["experiment_end"] != _end(record.id, count, curves):
                     self._damaged("counts other trials than there are")
-                return Dumped(record, count, offset, line)
+                return Dumped(record, count, offset, line, curves)
+            if value.keys() == {"curve"}:
+                number = self._curve(value).number
+                if number not in numbers:
+                    self._damaged("holds a curve without its trial")
+                numbers.discard(number)
+                curves += 1
+                continue
+            if curves:
+                self._damaged("should hold a curve")
             trial = self._trial(value, record.id)
             if last is not None and trial.number <= last:
                 self._damaged("holds a trial out of order")
@@ -232,6 +270,7 @@ class DumpFile:
             except (ValueError, TypeError, InvalidParams):
                 self._damaged("holds a trial that is no point of the search space")
             count += 1
+            numbers.add(trial.number)
 
     def _next(self) -> dict[str, Any]:
         line = self._file.readline()
@@ -275,6 +314,22 @@ class DumpFile:
         ):
             self._damaged("holds a completed trial without an objective")
         return TrialRecord(experiment=experiment, **fields)
+
+    def _curve(self, value: dict[str, Any]) -> Curve:
+        if value.keys() != {"curve"}:
+            self._damaged("should hold a curve")
+        fields = self._typed(value["curve"], CURVE_FIELDS, tuple(CURVE_FIELDS))
+        metrics: dict[str, Any] = fields["metrics"]
+        columns = [fields["steps"], fields["values"], *metrics.values()]
+        if not all(isinstance(one, list) and len(one) == len(columns[0]) for one in columns):
+            self._damaged("holds a curve with columns of different lengths")
+        numbers = [item for one in columns for item in one if item is not None]
+        plain = all(isinstance(item, NUMBER) and math.isfinite(item) for item in numbers)
+        if not plain or None in (*columns[0], *columns[1]):
+            self._damaged("holds a curve that is not of numbers")
+        fields["metrics"] = {name: tuple(column) for name, column in metrics.items()}
+        fields |= {name: tuple(fields[name]) for name in ("steps", "values")}
+        return Curve(**fields)
 
     def _typed(self, fields: Any, kinds: dict[str, Any], needed: Iterable[str]) -> dict[str, Any]:
         if not isinstance(fields, dict):

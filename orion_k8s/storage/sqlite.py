@@ -22,7 +22,7 @@ from orion_k8s.errors import (
     SharedVolume,
 )
 from orion_k8s.storage import codec, sqlite_schema
-from orion_k8s.storage.base import SCHEMA, Conflict, Held, Lease, Storage
+from orion_k8s.storage.base import SCHEMA, Conflict, Held, Lease
 from orion_k8s.storage.machine import boot_id as this_boot
 from orion_k8s.storage.sqlite_connection import Connection
 from orion_k8s.storage.sqlite_people import PeopleVerbs
@@ -37,7 +37,7 @@ MANY = 400
 """Leases in one statement: old SQLite takes 999 parameters."""
 
 
-class SQLite(PeopleVerbs, WholeVerbs, Storage):
+class SQLite(PeopleVerbs, WholeVerbs):
     """A history in a SQLite file (3.31 or newer) on a local disk.
 
     Args:
@@ -108,6 +108,9 @@ class SQLite(PeopleVerbs, WholeVerbs, Storage):
                 if sqlite_schema.version_of(run, self.path) is None:  # or somebody was faster
                     sqlite_schema.create(run)
         sqlite_schema.check(sqlite_schema.version_of(run, self.path), self.path)
+        if sqlite_schema.missing(run):
+            with self._connection.transaction():
+                sqlite_schema.add_missing(run)
         self._beat()
 
     def schema_version(self) -> int | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from orion_k8s.errors import DuplicateTrial, ExperimentExists
 from orion_k8s.storage import codec
-from orion_k8s.storage.base import Storage
 from orion_k8s.storage.sqlite_connection import Connection
+from orion_k8s.storage.sqlite_curves import CurveVerbs
 from orion_k8s.storage.sqlite_records import (
     EXPERIMENT,
     TRIAL,
@@ -25,7 +25,7 @@ PAGE = 500
 """Whole trials fetched at a time: their results may be long."""
 
 
-class PeopleVerbs(Storage):
+class PeopleVerbs(CurveVerbs):
     """The verbs that are not on a worker's path. Only they use transactions of several writes."""
 
     _connection: Connection
@@ -79,6 +79,7 @@ class PeopleVerbs(Storage):
         with self._connection.transaction():
             count = sum(self.counts(experiment).values())
             self._connection.write(f"DELETE FROM trials WHERE experiment = {KEY}", (experiment,))
+            self._forget_curves(experiment)
             self._connection.write("DELETE FROM experiments WHERE id = ?", (experiment,))
         return count
 
@@ -172,6 +173,8 @@ class PeopleVerbs(Storage):
                     "trial": found.id,
                 },
             )
+            if word == "removed":
+                self._forget_curves(experiment, found.number)
             moved = self._trial(experiment, "id = ?", found.id)
         if moved is None:
             raise codec.no_trial(trial)

@@ -66,6 +66,19 @@ TABLES = (
     "CREATE TABLE machines (boot TEXT PRIMARY KEY, beat INTEGER NOT NULL) WITHOUT ROWID",
 )
 
+BESIDE = {
+    # By number, as the trials are. The text may be long; revisions are compared without it.
+    "curves": """CREATE TABLE curves (
+        experiment INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        curve TEXT NOT NULL,
+        PRIMARY KEY (experiment, number)
+    ) WITHOUT ROWID""",
+}
+"""Tables that came later and change nothing of the others: made where they are missing, in a file
+of any version. Whoever never reports needs none."""
+
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     # Before version 1, nobody wrote down who had suspended a trial: take it for a person.
     0: (
@@ -122,9 +135,22 @@ def check(version: int | None, where: str) -> None:
     )
 
 
+def missing(run: Run) -> list[str]:
+    """Return which of the tables `BESIDE` are not there."""
+    rows = run("SELECT name FROM sqlite_master WHERE type = 'table'")
+    there = {name for (name,) in rows}
+    return [name for name in BESIDE if name not in there]
+
+
+def add_missing(run: Run) -> None:
+    """Make those of the tables `BESIDE` that are missing. To be called inside a transaction."""
+    for name in missing(run):
+        run(BESIDE[name])
+
+
 def create(run: Run) -> None:
     """Make the tables. To be called inside a transaction."""
-    for statement in TABLES:
+    for statement in (*TABLES, *BESIDE.values()):
         run(statement)
     run(f"PRAGMA application_id = {APPLICATION_ID}")
     run(f"PRAGMA user_version = {SCHEMA}")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from orion_k8s.storage import codec
-from orion_k8s.storage.base import Overview, Storage
+from orion_k8s.storage.base import Overview
 from orion_k8s.storage.copies import clash, exists, is_same, restored_record, restored_trials
 from orion_k8s.storage.sqlite_connection import Connection
+from orion_k8s.storage.sqlite_curves import CurveVerbs
 from orion_k8s.storage.sqlite_records import (
     EXPERIMENT,
     TRIAL,
@@ -18,13 +19,13 @@ from orion_k8s.storage.sqlite_records import (
     to_trial,
 )
 from orion_k8s.storage.sqlite_sql import KEY
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+from orion_k8s.trial import Curve, ExperimentRecord, Status, TrialRecord
 
 PAGE = 500
 """Whole trials fetched at a time: their results may be long."""
 
 
-class WholeVerbs(Storage):
+class WholeVerbs(CurveVerbs):
     """The verbs that speak of whole experiments."""
 
     _connection: Connection
@@ -74,7 +75,12 @@ class WholeVerbs(Storage):
                 return
             after = rows[-1][1]
 
-    def restore(self, record: ExperimentRecord, trials: Iterable[TrialRecord]) -> int:
+    def restore(
+        self,
+        record: ExperimentRecord,
+        trials: Iterable[TrialRecord],
+        curves: Iterable[Curve] = (),
+    ) -> int:
         """Put an experiment and its trials back, in one transaction; see the contract."""
         record = restored_record(record)
         with self._connection.transaction():
@@ -95,6 +101,8 @@ class WholeVerbs(Storage):
                 except sqlite3.IntegrityError as error:
                     raise clash(record) from error
                 count += trial.status is not Status.REMOVED
+            for curve in curves:
+                self._put_curve(record.id, curve)
         return count
 
     def _put(self, trial: TrialRecord) -> None:

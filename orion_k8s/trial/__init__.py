@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orion_k8s.trial.curve import Curve, CurveBuilder, Stopped
 from orion_k8s.trial.records import (
     Claim,
     ExperimentRecord,
@@ -20,9 +21,12 @@ __all__ = [
     "RELEASED",
     "WAITING",
     "Claim",
+    "Curve",
+    "CurveBuilder",
     "ExperimentRecord",
     "Row",
     "Status",
+    "Stopped",
     "Trial",
     "TrialRecord",
     "advance",

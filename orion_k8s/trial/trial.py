@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
+from orion_k8s.trial.channel import report, should_stop
+from orion_k8s.trial.curve import Stopped
 from orion_k8s.trial.records import TrialRecord
 from orion_k8s.trial.states import Status
 
@@ -21,11 +23,14 @@ class Trial:
         record: what the shared history holds.
         params: name of each dimension → value; nested names as "a.b".
         working_dir: the trial's own folder, "" where the experiment has none.
+        channel: folder in which the running attempt's reports are left; "" where nobody reads
+            them.
     """
 
     record: TrialRecord
     params: Mapping[str, Any]
     working_dir: str = ""
+    channel: str = field(default="", repr=False, compare=False)
 
     @property
     def id(self) -> str:
@@ -69,6 +74,14 @@ class Trial:
         """All results: mappings of "name", "type" and "value"."""
         return self.record.results
 
+    @cached_property
+    def stopped(self) -> Stopped | None:
+        """By which rule, at which step and why a completed trial was stopped; None if it was not.
+
+        It is one of the results, a statistic of the name `orion.stopped`.
+        """
+        return Stopped.of(self.results)
+
     @property
     def reason(self) -> str | None:
         """Why the trial is broken, interrupted or suspended."""
@@ -98,6 +111,24 @@ class Trial:
     def arguments(self) -> dict[str, Any]:
         """The parameters as keyword arguments: names such as "a.b" become nested mappings."""
         return nested(self.params)
+
+    # --- while it runs ---------------------------------------------------------------------------
+
+    def report(
+        self, value: float, step: float | None = None, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Report the objective as it is now, from the function that computes this trial.
+
+        Args:
+            value: a finite number; others are passed over.
+            step: how far it has come, such as the number of the epoch; None for the next one.
+            metrics: beside it, name → number.
+        """
+        report(self.channel, value, step, metrics)
+
+    def should_stop(self) -> bool:
+        """Return whether the function should end: what it reported last will do."""
+        return should_stop(self.channel)
 
     def __hash__(self) -> int:
         return hash(self.record.id)

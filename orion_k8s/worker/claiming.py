@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -125,26 +126,33 @@ class Claimer:
         self._monotonic = monotonic
         self._choices = 1.0
         self._cooling: dict[int, float] = {}
+        # Of the mirror, between the worker's thread and the one that follows running trials.
+        self.lock = threading.RLock()
 
     # --- the mirror ------------------------------------------------------------------------------
 
-    def refresh(self) -> None:
-        """Read what may have changed; all of it after somebody changed finished trials."""
+    def refresh(self, call: Caller | None = None) -> None:
+        """Read what may have changed; all of it after somebody changed finished trials.
+
+        Args:
+            call: instead of this claimer's own, which may wait for the end of an outage.
+        """
+        call = call or self._call
         record = self.record
         if record is not None and record.generation != self.history.generation:
-            self._rebuild(record)
+            self._rebuild(record, call)
             return
         full = True
         while full:
             self.tally.reads += 1
             numbers = self.history.numbers_to_read()
-            rows = self._call(partial(self.storage.read, self.experiment, numbers))
+            rows = call(partial(self.storage.read, self.experiment, numbers))
             full = self.history.apply(rows)
 
-    def _rebuild(self, record: ExperimentRecord) -> None:
+    def _rebuild(self, record: ExperimentRecord, call: Caller) -> None:
         # The generation read *before* the trials: a change under way is seen by the next look.
         self.tally.rebuilds += 1
-        self.history = self._call(lambda: self._read_all(record.generation))
+        self.history = call(lambda: self._read_all(record.generation))
 
     def _read_all(self, generation: int) -> History:
         history = History(self.space, generation)
@@ -169,6 +177,10 @@ class Claimer:
 
         In the steady state it costs one read and one insert.
         """
+        with self.lock:
+            return self._acquire()
+
+    def _acquire(self) -> TrialRecord | Idle:
         self.refresh()
         while True:
             idle = self._ended()
@@ -322,9 +334,10 @@ class Claimer:
 
     def note(self, trial: TrialRecord, status: Status, objective: float | None = None) -> None:
         """Mirror what this worker just wrote, so that the next read need not tell it."""
-        self.history.fill(
-            [Row(trial.number, status.value, objective, trial.values, trial.id, held_by=None)]
-        )
+        with self.lock:
+            self.history.fill(
+                [Row(trial.number, status.value, objective, trial.values, trial.id, held_by=None)]
+            )
 
     def mark_ended(self) -> None:
         """Leave word in the database that the experiment has ended, for who starts workers."""

@@ -23,6 +23,7 @@ class Limits:
         idle_timeout_s: seconds without anything to run that end this worker; None to wait for
             ever.
         grace_s: seconds that a program gets between SIGTERM and SIGKILL.
+        stop_grace_s: seconds that a trial has to end after it was asked to stop early.
         stays: whether the worker waits where the experiment has ended: somebody may raise its
             limits.
     """
@@ -31,6 +32,7 @@ class Limits:
     max_broken: int | None = None
     idle_timeout_s: float | None = None
     grace_s: float = 10.0
+    stop_grace_s: float = 30.0
     stays: bool = False
 
 

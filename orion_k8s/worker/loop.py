@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orion_k8s.backoff import Backoff
@@ -23,9 +23,11 @@ from orion_k8s.errors import (
     SuspendedExperiment,
 )
 from orion_k8s.executor import Executor, Future
+from orion_k8s.stopping import Rules
 from orion_k8s.storage import Lease
-from orion_k8s.trial import Status, TrialRecord, new_id
+from orion_k8s.trial import Curve, Status, TrialRecord, new_id
 from orion_k8s.worker.claiming import Claimer, Idle
+from orion_k8s.worker.follower import Follower
 from orion_k8s.worker.leases import Heart
 from orion_k8s.worker.limits import Hooks, Limits, Report
 from orion_k8s.worker.patience import Patience, Stopped
@@ -72,6 +74,7 @@ class Worker:
         heartbeat_s: seconds between heartbeats.
         max_lost: a trial lost so often becomes broken.
         patience: with outages; `stop` ends it.
+        rules: of early stopping.
 
     Attributes:
         report: what it did so far.
@@ -89,6 +92,7 @@ class Worker:
         heartbeat_s: float = 15.0,
         max_lost: int = 3,
         patience: Patience | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self.claimer = claimer
         self.executor = executor
@@ -116,6 +120,9 @@ class Worker:
             on_fatal=self._on_fatal,
         )
         self._patience.on_outage = self.heart.unwell
+        self.follower = Follower(
+            claimer, rules, self.limits.stop_grace_s, self.limits.grace_s, self.heart.unwell
+        )
 
     # --- from other threads and from signal handlers ---------------------------------------------
 
@@ -172,6 +179,7 @@ class Worker:
                 try:
                     self._end_running()
                 finally:
+                    self.follower.stop()
                     self.heart.stop()
         self.report.signal = self._signals.received
         self._changed()
@@ -234,7 +242,14 @@ class Worker:
         lease = Lease(record.id, record.token)
         self.heart.hold(lease)
         try:
-            function, args, kwargs = self.task.call(self.hooks.trial_of(record))
+            trial, channel = self.hooks.trial_of(record), None
+            if self.executor.files_here:
+                channel = self.task.channel(trial, self.follower.scratch)
+            elif self.executor.shared_files:
+                channel = self.task.channel(trial, None)
+            if channel is not None:
+                trial = replace(trial, channel=os.path.dirname(channel.reports))
+            function, args, kwargs = self.task.call(trial)
             future = self.executor.submit(function, *args, **kwargs)
         except BaseException as error:
             self.heart.drop(lease)
@@ -249,6 +264,8 @@ class Worker:
                 )
             raise
         self.running.append(_Running(record, lease, function, future, time.monotonic()))
+        if channel is not None:
+            self.follower.watch(lease, record.number, record.attempt, future, channel)
         log.info("trial %s begins", record.id, extra=_about(record))
         self._changed()
 
@@ -326,7 +343,11 @@ class Worker:
         one = next(one for one in self.running if one.future is future)
         self.running.remove(one)
         self.report.busy_s += time.monotonic() - one.since
-        verdict = self.task.judge(future.outcome(), one.function)
+        followed = self.follower.finish(one.lease)
+        last = followed.file.last if followed is not None else None
+        verdict = self.task.judge(future.outcome(), one.function, last)
+        if followed is not None:
+            verdict = followed.settle(verdict)
         try:
             if one.void:
                 log.warning(
@@ -335,6 +356,8 @@ class Worker:
                     extra=_about(one.record),
                 )
                 return
+            if followed is not None and (curve := followed.unwritten) is not None:
+                self._write_curve(one, curve)
             self._patience.call(lambda: self._write(one, verdict))
         except LeaseLost as error:
             log.warning(
@@ -349,6 +372,18 @@ class Worker:
         log.info("trial %s is %s", one.record.id, verdict.status.value, extra=_about(one.record))
         self._count(one, verdict)
         self._changed()
+
+    def _write_curve(self, one: _Running, curve: Curve) -> None:
+        # Before the trial's end, so that whoever sees that reads a curve that stays as it is.
+        try:
+            self._patience.call(lambda: self._storage.write_curves([(one.lease, curve)]))
+        except OrionError as error:  # the result counts for more
+            log.warning(
+                "trial %s: its last reports are not written: %s",
+                one.record.id,
+                error,
+                extra=_about(one.record),
+            )
 
     def _write(self, one: _Running, verdict: Verdict) -> None:
         if verdict.status is Status.COMPLETED:

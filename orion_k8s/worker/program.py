@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from orion_k8s.errors import UsageError
 from orion_k8s.executor import Ending, Outcome
-from orion_k8s.script import Command, ProgramResult, ProgramRun, prepare_run
+from orion_k8s.script import Command, ProgramResult, ProgramRun, prepare_run, trial_folder
 from orion_k8s.script.program import GRACE_S, INTERRUPT_CODE
+from orion_k8s.script.reports import Channel
 from orion_k8s.trial import ExperimentRecord, Status, Trial
 from orion_k8s.worker.task import Call, Task, Verdict
 
@@ -68,7 +70,14 @@ class ProgramTask(Task):
             ) from error
         return run, (), {}
 
-    def judge(self, outcome: Outcome, function: Callable[..., Any]) -> Verdict:
+    def channel(self, trial: Trial, scratch: Callable[[], str] | None) -> Channel | None:
+        """Return the files in the attempt's folder."""
+        folder = trial_folder(self.working_dir, trial.id)
+        return Channel.of(os.path.join(folder, f"attempt-{trial.attempt}"))
+
+    def judge(
+        self, outcome: Outcome, function: Callable[..., Any], last: float | None = None
+    ) -> Verdict:
         """Return what the end means, also where a result is there and nobody saw the program end.
 
         A call that was cancelled, or whose process died under it, has ended its program too; a
@@ -80,7 +89,7 @@ class ProgramTask(Task):
             left = function.collect()
             if left.kind == "completed":
                 return self.judge_value(left)
-        return super().judge(outcome, function)
+        return super().judge(outcome, function, last)
 
     def judge_value(self, value: Any) -> Verdict:
         """Return the verdict on how a program ended."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orion_k8s.errors import InvalidResult
 from orion_k8s.executor import Ending, Outcome
+from orion_k8s.script.reports import Channel
 from orion_k8s.trial import Status, Trial
 
 
@@ -40,6 +41,16 @@ Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 class Task(ABC):
     """What is done with a trial's parameters. It knows the executor's outcome, and no database."""
 
+    def channel(self, trial: Trial, scratch: Callable[[], str] | None) -> Channel | None:
+        """Return the files by which the running trial reports; None where it can't.
+
+        Args:
+            trial: that is to run.
+            scratch: returns a folder of the worker's own, for trials that have none; None where
+                they run on other machines.
+        """
+        return None
+
     @abstractmethod
     def call(self, trial: Trial) -> Call:
         """Return the callable and its arguments, all of which can be pickled."""
@@ -52,12 +63,15 @@ class Task(ABC):
             InvalidResult: it is no result.
         """
 
-    def judge(self, outcome: Outcome, function: Callable[..., Any]) -> Verdict:
+    def judge(
+        self, outcome: Outcome, function: Callable[..., Any], last: float | None = None
+    ) -> Verdict:
         """Return what the end of the call means.
 
         Args:
             outcome: what the executor says of it.
             function: what `call` returned for it; it may know more.
+            last: the value that it reported last while it ran; None where it reported nothing.
         """
         if outcome.ending is Ending.RETURNED:
             try:
@@ -88,6 +102,24 @@ class FunctionTask(Task):
         self.function = function
         self.trial_arg = trial_arg
         self.fixed = dict(fixed or {})
+
+    def channel(self, trial: Trial, scratch: Callable[[], str] | None) -> Channel | None:
+        """Return the files of a function that is given its trial."""
+        if self.trial_arg is None:
+            return None
+        if trial.working_dir:
+            return Channel.of(os.path.join(trial.working_dir, f"attempt-{trial.attempt}"))
+        if scratch is None:
+            return None
+        return Channel.of(os.path.join(scratch(), f"{trial.id}-{trial.attempt}"))
+
+    def judge(
+        self, outcome: Outcome, function: Callable[..., Any], last: float | None = None
+    ) -> Verdict:
+        """Return what the end means; a function that returns nothing but reported has its last."""
+        if outcome.ending is Ending.RETURNED and outcome.value is None and last is not None:
+            outcome = replace(outcome, value=last)
+        return super().judge(outcome, function, last)
 
     def call(self, trial: Trial) -> Call:
         """Return the function with the trial's parameters.

@@ -127,6 +127,8 @@ def test_what_a_program_sees(tmp_path: Path) -> None:
         "ORION_TRIAL_ATTEMPT": "3",
         "ORION_WORKING_DIR": trial,
         "ORION_RESULTS_PATH": f"{trial}/attempt-3/results.json",
+        "ORION_REPORTS_PATH": f"{trial}/attempt-3/reports.jsonl",
+        "ORION_STOP_PATH": f"{trial}/attempt-3/stop",
         "ORION_INTERRUPT_CODE": "130",
     }
     assert sorted(os.listdir(f"{trial}/attempt-3")) == ["results.json", "stderr.txt", "stdout.txt"]

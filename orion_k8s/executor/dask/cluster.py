@@ -77,6 +77,11 @@ class Cluster:
             self.close()
             raise
 
+    @property
+    def local(self) -> bool:
+        """Whether it was made here, for this machine alone."""
+        return self._local is not None
+
     def connected(self) -> bool:
         """Whether the scheduler is there, as far as is known. Costs nothing."""
         return bool(self.client.status == "running")

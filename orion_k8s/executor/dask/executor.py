@@ -22,6 +22,7 @@ from orion_k8s.executor.dask.task import forget_task, run_task
 from orion_k8s.executor.dask.watch import Watch
 from orion_k8s.executor.slots import CANCELLED
 from orion_k8s.executor.waiting import Bell
+from orion_k8s.executor.workers import flag
 
 FORGET_S = 0.1
 """How long after its end the scheduler is told that a call is of no interest any more."""
@@ -36,6 +37,7 @@ class Dask(Executor):
         client: a `distributed.Client`, which is left open; None to make one.
         resources: what a call takes of the workers' resources, such as {"GPU": 1}.
         priority: of the calls in the cluster; higher ones come first.
+        shared_files: whether the Dask workers see the folder of the trials at the same path.
         **arguments: of `distributed.Client`: address, scheduler_file, security, timeout, name, ….
             Without an address a cluster of `n_workers` processes is made on this machine, and
             arguments of `distributed.LocalCluster` are taken, too.
@@ -48,6 +50,7 @@ class Dask(Executor):
     """
 
     name: ClassVar[str] = "dask"
+    files_here = False
 
     def __init__(
         self,
@@ -55,10 +58,13 @@ class Dask(Executor):
         client: Any = None,
         resources: Mapping[str, float] | None = None,
         priority: int = 0,
+        shared_files: bool = False,
         **arguments: Any,
     ) -> None:
+        shared_files = flag("shared_files", shared_files)
         checked = check_resources(resources), check_priority(priority)
         cluster = Cluster(client, n_workers, checked[0], arguments)
+        self.files_here, self.shared_files = cluster.local, shared_files
         self._begin(cluster, n_workers, checked[1])
 
     def _begin(self, cluster: Cluster, limit: int | None, priority: int) -> None:

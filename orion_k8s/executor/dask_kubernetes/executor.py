@@ -21,6 +21,7 @@ from orion_k8s.executor.dask_kubernetes.cluster import KubernetesCluster
 from orion_k8s.executor.dask_kubernetes.place import Joined, Made, Place, own_pod
 from orion_k8s.executor.kubernetes.api import Api
 from orion_k8s.executor.kubernetes.arguments import seconds
+from orion_k8s.executor.workers import flag
 
 
 class DaskKubernetes(Dask):
@@ -52,6 +53,7 @@ class DaskKubernetes(Dask):
         kubeconfig: path of a file; None for the usual places, and the service account in a pod.
         context: of the kubeconfig; None for its current one.
         priority: of the calls in the cluster; higher ones come first.
+        shared_files: whether the Dask pods see the folder of the trials at the same path.
 
     Raises:
         MissingExtra: a package is not installed.
@@ -81,7 +83,9 @@ class DaskKubernetes(Dask):
         kubeconfig: str | None = None,
         context: str | None = None,
         priority: int = 0,
+        shared_files: bool = False,
     ) -> None:
+        self.shared_files = flag("shared_files", shared_files)
         made: dict[str, Any] = {
             "name": name,
             "image": image,

@@ -18,6 +18,7 @@ TOLD = (
     *("ORION_TRIAL_ID", "ORION_TRIAL_ATTEMPT", "ORION_WORKING_DIR"),
     *("ORION_TRIAL_PARENT", "ORION_PARENT_WORKING_DIR"),
     *("ORION_RESULTS_PATH", "ORION_INTERRUPT_CODE"),
+    *("ORION_REPORTS_PATH", "ORION_STOP_PATH"),
 )
 """Variables that a program is told by us."""
 

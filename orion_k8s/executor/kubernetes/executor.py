@@ -22,6 +22,7 @@ from orion_k8s.executor.kubernetes.preflight import check, owner_of
 from orion_k8s.executor.kubernetes.template import make_template
 from orion_k8s.executor.kubernetes.watch import Watch
 from orion_k8s.executor.slots import Slot, SlotExecutor, SlotFuture
+from orion_k8s.executor.workers import flag
 from orion_k8s.script import ProgramRun
 
 SLOTS = 10
@@ -48,6 +49,8 @@ class KubernetesJobs(SlotExecutor):
         deadline: seconds that a program may run.
         ttl: seconds for which an ended Job can be looked at; 600 unless the template says else.
         start_timeout: seconds that a Job may take until its program runs; None for no end.
+        shared_files: whether the template mounts the folder of the trials, at the same path, as
+            this worker sees it.
 
     Raises:
         ConfigurationError: an argument or the template can't be used, or the cluster can't be
@@ -58,6 +61,7 @@ class KubernetesJobs(SlotExecutor):
 
     name: ClassVar[str] = "kubernetes"
     runs_here: ClassVar[bool] = False
+    files_here = False
 
     def __init__(
         self,
@@ -77,8 +81,10 @@ class KubernetesJobs(SlotExecutor):
         deadline: float | None = None,
         ttl: float | None = None,
         start_timeout: float | None = START_TIMEOUT_S,
+        shared_files: bool = False,
     ) -> None:
         super().__init__(n_workers)
+        self.shared_files = flag("shared_files", shared_files)
         self._template = make_template(
             template,
             image=image,
@@ -155,6 +161,7 @@ class KubernetesJobs(SlotExecutor):
             worker=self._common.worker,
             namespace=self._common.cluster.namespace,
             owner=self._owner,
+            shared_files=self.shared_files,
         )
         return Attempt(self._common, function, manifest)
 

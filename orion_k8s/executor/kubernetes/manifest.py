@@ -80,6 +80,7 @@ def make_manifest(
     worker: str,
     namespace: str,
     owner: Object | None = None,
+    shared_files: bool = False,
 ) -> Object:
     """Return the Job of one attempt.
 
@@ -89,6 +90,7 @@ def make_manifest(
         worker: of whose executor it is; by this label it is watched.
         namespace: where it runs.
         owner: reference to the worker's pod, if it runs in one here.
+        shared_files: whether the template mounts the trials' folder as the worker sees it.
 
     Raises:
         UsageError: its configuration file or its folder can't be given to a container.
@@ -114,12 +116,14 @@ def make_manifest(
     pod["restartPolicy"] = "Never"
     pod.setdefault("terminationGracePeriodSeconds", max(1, math.ceil(run.grace_s)))
     pod["tolerations"] = _tolerations(pod.get("tolerations") or [])
-    _fill_container(pod["containers"][0], template, run)
-    _mount_files(pod, pod_metadata, run)
+    _fill_container(pod["containers"][0], template, run, shared_files)
+    _mount_files(pod, pod_metadata, run, shared_files)
     return job
 
 
-def _fill_container(container: Object, template: Template, run: ProgramRun) -> None:
+def _fill_container(
+    container: Object, template: Template, run: ProgramRun, shared_files: bool
+) -> None:
     argv = [_literal(word) for word in run.argv]
     if template.wrapped:
         container["args"] = [*(container.get("args") or []), *argv]
@@ -130,6 +134,9 @@ def _fill_container(container: Object, template: Template, run: ProgramRun) -> N
         "ORION_RESULTS_PATH": RESULTS,
         "ORION_INTERRUPT_CODE": str(run.interrupt_code),
     }
+    if shared_files:
+        told["ORION_REPORTS_PATH"] = run.channel.reports
+        told["ORION_STOP_PATH"] = run.channel.stop
     # First: the person's own may refer to them, as $(ORION_TRIAL_ID).
     container["env"] = [
         *({"name": name, "value": _literal(value)} for name, value in told.items()),
@@ -139,7 +146,7 @@ def _fill_container(container: Object, template: Template, run: ProgramRun) -> N
     container["terminationMessagePolicy"] = "File"
 
 
-def _mount_files(pod: Object, pod_metadata: Object, run: ProgramRun) -> None:
+def _mount_files(pod: Object, pod_metadata: Object, run: ProgramRun, shared_files: bool) -> None:
     container = pod["containers"][0]
     mounts = container["volumeMounts"] = list(container.get("volumeMounts") or [])
     volumes = pod["volumes"] = list(pod.get("volumes") or [])
@@ -150,6 +157,11 @@ def _mount_files(pod: Object, pod_metadata: Object, run: ProgramRun) -> None:
             "it: name another one with --working-dir."
         )
     if not any(_covers(mount, folder) for mount in mounts):
+        if shared_files:
+            raise UsageError(
+                f"shared_files is true, but the template mounts nothing at {folder} or above: "
+                "mount the volume of the trials there, or leave shared_files out."
+            )
         volumes.append({"name": "orion-trial", "emptyDir": {}})
         mounts.append({"name": "orion-trial", "mountPath": folder})
     if run.config is not None:

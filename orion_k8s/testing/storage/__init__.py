@@ -12,6 +12,7 @@ and call `pytest.register_assert_rewrite("orion_k8s.testing.storage")` in your c
 
 from __future__ import annotations
 
+from orion_k8s.testing.storage.curves import CurveContract
 from orion_k8s.testing.storage.experiments import ExperimentContract
 from orion_k8s.testing.storage.leases import LeaseContract
 from orion_k8s.testing.storage.people import PeopleContract
@@ -26,6 +27,7 @@ class StorageContract(
     ExperimentContract,
     TrialContract,
     LeaseContract,
+    CurveContract,
     PeopleContract,
     WholeContract,
     RaceContract,

@@ -85,10 +85,14 @@ class Curves:
 
     def __call__(self, params: dict[str, Any]) -> float:
         """Return the validation error of a point after its epochs."""
+        return self.curve(params)[params["epochs"] - 1]
+
+    def curve(self, params: dict[str, Any]) -> list[float]:
+        """Return the validation error of a point after each epoch."""
         row = 0
         for name, values in GRID.items():
             row = row * len(values) + params[name]
-        return float(self.errors[row, params["epochs"] - 1])
+        return list(map(float, self.errors[row]))
 
     def target(self, share: float) -> float:
         """Return the error that so large a share of the points reaches in all epochs."""

@@ -15,6 +15,7 @@ WORKER = """
 import os, signal, sys
 from orion_k8s.storage import sqlite_connection
 from orion_k8s.storage.sqlite import SQLite
+from orion_k8s.testing.storage.curves import curve_of
 from orion_k8s.testing.storage.setting import LONG_S, RESULTS, claim_of, lease_of
 from orion_k8s.trial import Status
 
@@ -33,6 +34,8 @@ storage.claim(experiment, first, LONG_S)
 storage.claim(experiment, claim_of(1), LONG_S)  # refused: it reads back why
 storage.read(experiment, [0, 1, 2])
 storage.renew([lease_of(first)], LONG_S)
+storage.write_curves([(lease_of(first), curve_of(1))])
+list(storage.read_curves(experiment, {1: 0}))
 storage.requeue_lost(experiment, 3)
 storage.complete(lease_of(first), 1.0, RESULTS)
 storage.claim(experiment, second, 0.0)

@@ -10,6 +10,7 @@ from docpages import code, page
 
 from orion_k8s.algorithm.lies import Lie, parse_lie
 from orion_k8s.algorithm.registry import _OURS, find
+from orion_k8s.stopping import registry as stopping
 
 ALGORITHMS = page("docs/algorithms.md")
 
@@ -32,3 +33,15 @@ def test_parameters_and_their_defaults(name: str) -> None:
         assert parse_lie(name, told["parallel_strategy"]) == Lie()
         told["parallel_strategy"] = None
     assert told == {parameter.name: parameter.default for parameter in taken}
+
+
+def test_every_rule_of_early_stopping_and_its_parameters() -> None:
+    rows = [row for row in ALGORITHMS.rows("Early stopping") if row[0].startswith("`")]
+    told = {code(row[0]): yaml.safe_load(f"{{{row[2].replace('`', '')}}}") for row in rows}
+    known = {
+        name: {
+            p.name: p.default for p in inspect.signature(stopping.find(name)).parameters.values()
+        }
+        for name in stopping._OURS
+    }
+    assert told == known

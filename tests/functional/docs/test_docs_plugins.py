@@ -13,9 +13,11 @@ from visitors import Visitor
 
 from orion_k8s.algorithm import Algorithm
 from orion_k8s.space import Space
+from orion_k8s.stopping import Rule
 from orion_k8s.storage import Storage
 from orion_k8s.testing.algorithm import AlgorithmContract
 from orion_k8s.testing.executor import ConcurrentContract, ExecutorContract, Make
+from orion_k8s.testing.stopping import RuleContract
 from orion_k8s.testing.storage import StorageContract
 
 if sys.version_info >= (3, 11):
@@ -39,6 +41,14 @@ class TestAroundTheBest(AlgorithmContract):
         from orion_k8s_examples.aroundbest import AroundTheBest
 
         made: Algorithm = AroundTheBest(space, seed)
+        return made
+
+
+class TestHopeless(RuleContract):
+    def make(self) -> Rule:
+        from orion_k8s_examples.hopeless import Hopeless
+
+        made: Rule = Hopeless(others=2)
         return made
 
 
@@ -88,7 +98,7 @@ def installed(visitor: Visitor) -> Iterator[Visitor]:
 def test_they_are_found_by_their_names(installed: Visitor) -> None:
     (installed.folder / ".git").mkdir()
     (installed.folder / "orion.yaml").write_text(
-        "experiment: {algorithm: {aroundbest: {width: 0.2}}}\n"
+        "experiment: {algorithm: {aroundbest: {width: 0.2}}, stopping: {hopeless: {others: 9}}}\n"
         "worker: {executor: futures, n_workers: 2}\n"
     )
     words = ["orion-k8s", "hunt", "-n", "e", "-c", "orion.yaml", "--db", "project://mine"]
@@ -96,4 +106,4 @@ def test_they_are_found_by_their_names(installed: Visitor) -> None:
     assert "6 of 6 trials completed" in installed.run(*words).stdout
     assert (installed.folder / ".orion" / "mine.db").is_file()
     told = installed.run("orion-k8s", "info", "-n", "e", "--db", "project://mine").stdout
-    assert "aroundbest(width=0.2)" in told
+    assert "aroundbest(width=0.2)" in told and "hopeless(others=9)" in told

@@ -243,12 +243,13 @@ def test_to_pandas(experiment: ExperimentClient) -> None:
     assert len(empty) == 0
     assert list(table.columns) == [
         *("id", "experiment_id", "number", "status", "suggested", "reserved", "completed"),
-        *("objective", "x", "layers.width"),
+        *("objective", "stopped", "x", "layers.width"),
     ]
     trials = experiment.fetch_trials()
     assert list(table["id"]) == [t.id for t in trials]
     assert list(table["status"]) == ["completed", "completed", "broken"]
     assert list(table["objective"][:2]) == [0.5, 1.5] and table["objective"].isna()[2]
+    assert table["stopped"].isna().all() and table["stopped"].dtype.kind == "f"
     assert table["objective"].dtype.kind == "f" and table["x"].dtype.kind == "f"
     assert list(table["layers.width"]) == [t.params["layers.width"] for t in trials]
     assert (table["completed"] >= table["suggested"])[:2].all()

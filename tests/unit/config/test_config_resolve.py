@@ -73,11 +73,13 @@ def test_the_defaults() -> None:
         "interrupt_signal_code": 130,
         "user_script_config": "config",
         "grace": 10.0,
+        "stop_grace": 30.0,
         "metrics_port": None,
         "max_lost": 3,
     }
     experiment = config.section("experiment")
     assert experiment["algorithm"] == {"random": {}}
+    assert experiment["stopping"] is None
     assert experiment["max_trials"] is None
     assert experiment["max_broken"] == 3
     assert experiment["working_dir"] == ""

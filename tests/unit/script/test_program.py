@@ -343,3 +343,38 @@ def test_cancelled_once_more_a_program_gets_no_grace(tmp_path: Path, waiting: No
         return started.exists()
 
     assert cancelled(run, twice).kind == "interrupted"
+
+
+# --- reports -------------------------------------------------------------------------------------
+
+
+def test_a_program_without_a_result_has_its_last_report(tmp_path: Path) -> None:
+    result = shell("echo '{\"value\": 3}' >> $ORION_REPORTS_PATH; " * 2, tmp_path)()
+    assert (result.kind, result.objective) == ("completed", 3.0)
+    assert [dict(one) for one in result.results] == [
+        {"name": "objective", "type": "objective", "value": 3.0}
+    ]
+
+
+def test_a_result_counts_for_more_than_reports(tmp_path: Path) -> None:
+    text = """
+    echo '{"value": 3}' >> $ORION_REPORTS_PATH
+    printf '[{"name": "o", "type": "objective", "value": 0.5}]' > "$ORION_RESULTS_PATH"
+    """
+    assert shell(text, tmp_path)().objective == 0.5
+    wrong = shell(text.replace('"o"', "o"), tmp_path)()
+    assert wrong.kind == "broken" and "not JSON" in wrong.reason
+
+
+def test_reports_save_no_program_that_fails(tmp_path: Path) -> None:
+    report = "echo '{\"value\": 3}' >> $ORION_REPORTS_PATH; "
+    assert shell(report + "exit 3", tmp_path)().kind == "broken"
+    assert shell(report + "exit 130", tmp_path)().kind == "interrupted"
+
+
+def test_what_an_earlier_process_of_the_attempt_left_is_removed(tmp_path: Path) -> None:
+    run = shell("test ! -e $ORION_STOP_PATH && test ! -e $ORION_REPORTS_PATH", tmp_path)
+    run.channel.ask_to_stop()
+    Path(run.channel.reports).write_text('{"value": 3}\n')
+    result = run()
+    assert result.kind == "broken" and "without a result" in result.reason

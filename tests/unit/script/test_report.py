@@ -201,3 +201,63 @@ def test_both_names_share_one_report(tmp_path: Path) -> None:
     )
     done = python(code, path=SHIM, isolated=False, ORION_RESULTS_PATH=str(path))
     assert "Has already reported" in done.stderr
+
+
+# --- while it runs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["orion.client", "orion_k8s.client"])
+def test_steps_are_appended_and_the_word_to_stop_is_heard(module: str, tmp_path: Path) -> None:
+    path = tmp_path / "reports"
+    code = f"""
+import os
+from {module} import report_objective, should_stop
+report_objective(0.5, step=1)
+report_objective(0.25, step=2, metrics={{"accuracy": 0.9}})
+assert not should_stop()
+open(os.environ["ORION_STOP_PATH"], "w").close()
+assert should_stop()
+report_objective(float("nan"), step=3)
+report_objective(0.125)
+"""
+    env = {"ORION_REPORTS_PATH": str(path), "ORION_STOP_PATH": str(tmp_path / "stop")}
+    done = python(
+        code,
+        path=os.pathsep.join([SHIM, str(PACKAGE.parent)]),
+        ORION_RESULTS_PATH=str(tmp_path / "results.json"),
+        **env,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [json.loads(line) for line in path.read_text().splitlines()[:2]] == [
+        {"step": 1, "value": 0.5},
+        {"step": 2, "value": 0.25, "metrics": {"accuracy": 0.9}},
+    ]
+    assert read_results(str(tmp_path / "results.json"))[0] == 0.125
+
+
+def test_outside_a_hunt_steps_are_printed(tmp_path: Path) -> None:
+    code = (
+        "from orion_k8s.client import report_objective, should_stop\n"
+        "report_objective(0.5, step=1)\nprint(should_stop())\n"
+    )
+    done = python(code, path=str(PACKAGE.parent))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "{'step': 1, 'value': 0.5}\nFalse\n"
+
+
+def test_the_command_imports_nothing_but_the_helpers(tmp_path: Path) -> None:
+    code = (
+        "import sys; from orion_k8s.cli import main\n"
+        "before = set(sys.modules)\n"
+        "assert main(['report', '-0.5', '--step', '3', '--metric', 'a=1']) == 0\n"
+        "print(*sorted(name for name in sys.modules if name.startswith(('orion', 'typer'))))"
+    )
+    done = python(code, path=str(PACKAGE.parent))
+    assert (done.returncode, done.stderr) == (0, "")
+    reported, asked, modules = done.stdout.splitlines()
+    assert reported == "{'step': 3, 'value': -0.5, 'metrics': {'a': 1.0}}"
+    assert asked == "continue"
+    assert set(modules.split()) == {
+        *("orion_k8s", "orion_k8s.cli", "orion_k8s.cli.report"),
+        *("orion_k8s.client", "orion_k8s.client.report"),
+    }

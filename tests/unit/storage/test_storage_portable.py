@@ -10,11 +10,13 @@ import pytest
 
 from orion_k8s.client.opening import ensure
 from orion_k8s.errors import DamagedDatabase, NotFound, SchemaError
-from orion_k8s.storage import Storage
+from orion_k8s.storage import Lease, Storage
 from orion_k8s.storage.portable import DumpFile, copied, write_dump
 from orion_k8s.storage.sqlite import SQLite
+from orion_k8s.testing.storage.curves import curve_of
 from orion_k8s.trial import (
     Claim,
+    Curve,
     ExperimentRecord,
     Status,
     TrialRecord,
@@ -65,6 +67,50 @@ def test_what_was_written_is_read(storage: Storage, record: ExperimentRecord) ->
     for given in (file.experiments[1], file.experiments[0], file.experiments[0]):
         expected = [dataclasses.replace(t, token=None) for t in storage.dump(given.record.id)]
         assert list(file.trials(given)) == expected
+
+
+def reported(storage: Storage, record: ExperimentRecord) -> list[Curve]:
+    """Let two of the trials report."""
+    trials = {trial.number: trial for trial in storage.dump(record.id)}
+    curves = [curve_of(0), curve_of(2, 5)]
+    leases = [Lease(trials[c.number].id, str(trials[c.number].token)) for c in curves]
+    storage.write_curves(list(zip(leases, curves, strict=True)))
+    return curves
+
+
+def test_curves_are_carried(storage: Storage, record: ExperimentRecord, tmp_path: Path) -> None:
+    other = ensure(storage, "other", space={"x": "uniform(0, 1)"})
+    curves = reported(storage, record)
+    file = read(dumped(storage, record, other))
+    first, second = file.experiments
+    assert (first.trials, first.curves, second.curves) == (3, 2, 0)
+    assert list(file.curves(first)) == curves and list(file.curves(second)) == []
+    assert len(list(file.trials(first))) == 3
+    with SQLite(tmp_path / "copy.db") as copy:
+        copy.setup()
+        copy.restore(record, file.trials(first), file.curves(first))
+        assert list(copy.read_curves(record.id)) == curves
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"steps": ...},
+        {"steps": [1]},
+        {"values": ["a", "b", "c"]},
+        {"values": [1, None, 3]},
+        {"metrics": {"m": 3}},
+        {"count": "3"},
+        {"number": 1.5},
+        {"number": 77},
+    ],
+)
+def test_a_curve_that_is_none_is_refused(
+    storage: Storage, record: ExperimentRecord, changes: dict[str, object]
+) -> None:
+    reported(storage, record)
+    with pytest.raises(DamagedDatabase, match="nothing was loaded"):
+        read(edited(dumped(storage, record), 5, **changes))
 
 
 def test_an_experiment_that_changes_by_hand_meanwhile_is_written_anew(
@@ -197,7 +243,7 @@ def test_lines_that_do_not_belong_there(lines: list[bytes], told: str) -> None:
         (b'{"format": "another"}\n', "no dump"),
         (b"[]\n", "no dump"),
         (b"\x80\x04\x95", "is a pickle"),
-        (b'{"format": "orion-k8s dump", "version": 2, "made_by": "orion-k8s 9.9"}\n', "9.9"),
+        (b'{"format": "orion-k8s dump", "version": 99, "made_by": "orion-k8s 9.9"}\n', "9.9"),
         (b'{"format": "orion-k8s dump", "version": "1"}\n', "newer"),
     ],
 )

@@ -50,5 +50,6 @@ else:
     report_bad_trial = _module.report_bad_trial
     report_objective = _module.report_objective
     report_results = _module.report_results
+    should_stop = _module.should_stop
     # Oríon's own place of these functions.
     cli = sys.modules["orion.client.cli"] = _module

@@ -201,3 +201,25 @@ def test_names_are_names_whatever_they_are_made_of(name: str, trial: str, attemp
 def test_names_of_two_trials_differ(name: str, trials: list[str]) -> None:
     first, second = (Identity("e", name, trial, 1).job_name for trial in trials)
     assert first != second
+
+
+def test_a_folder_that_is_shared_holds_the_files_of_reports() -> None:
+    mount = {"name": "trials", "mountPath": "/home/me/trials"}
+    template = make_template(job_with(image="i:1", volumeMounts=[mount]))
+    run = a_run(FOLDER)
+    for shared in (True, False):
+        job = make_manifest(template, run, worker="w", namespace="n", shared_files=shared)
+        told = {one["name"]: one["value"] for one in pod_of(job)["containers"][0]["env"]}
+        found = {name: told.get(f"ORION_{name}_PATH") for name in ("REPORTS", "STOP")}
+        paths = {
+            "REPORTS": f"{FOLDER}/attempt-2/reports.jsonl",
+            "STOP": f"{FOLDER}/attempt-2/stop",
+        }
+        assert found == (paths if shared else {"REPORTS": None, "STOP": None})
+
+
+def test_a_folder_that_is_said_to_be_shared_and_is_not_mounted_is_refused() -> None:
+    with pytest.raises(UsageError, match="mounts nothing at"):
+        make_manifest(
+            make_template(image="i:1"), a_run(FOLDER), worker="w", namespace="n", shared_files=True
+        )
