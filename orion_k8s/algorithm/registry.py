@@ -27,6 +27,8 @@ _OURS = {
     "pbt": "orion_k8s.algorithm.pbt:PBT",
     "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
     "de": "orion_k8s.algorithm.de:DE",
+    "gp": "orion_k8s.algorithm.gp:GP",
+    "turbo": "orion_k8s.algorithm.turbo:TuRBO",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 

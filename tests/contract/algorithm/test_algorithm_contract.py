@@ -164,3 +164,22 @@ class TestPBT(TestASHA):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"pbt": {"population_size": 6, "generations": 4}}, space, seed)
+
+
+class TestGP(AlgorithmContract):
+    """Its results are followed from the fifth trial on."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"gp": {"n_initial_points": 4}}, space, seed)
+
+
+class TestTuRBO(AlgorithmContract):
+    """Regions that are soon given up, so that the runs have some."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        parameters = {"n_initial_points": 4, "failure_tolerance": 1, "length_min": 0.3}
+        return create({"turbo": parameters}, space, seed)
