@@ -25,6 +25,7 @@ _OURS = {
     "bohb": "orion_k8s.algorithm.bohb:BOHB",
     "dehb": "orion_k8s.algorithm.dehb:DEHB",
     "pbt": "orion_k8s.algorithm.pbt:PBT",
+    "evolutiones": "orion_k8s.algorithm.evolutiones:EvolutionES",
     "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
     "de": "orion_k8s.algorithm.de:DE",
     "gp": "orion_k8s.algorithm.gp:GP",

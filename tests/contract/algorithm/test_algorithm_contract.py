@@ -183,3 +183,10 @@ class TestTuRBO(AlgorithmContract):
     def make(self, space: Space, seed: int) -> Algorithm:
         parameters = {"n_initial_points": 4, "failure_tolerance": 1, "length_min": 0.3}
         return create({"turbo": parameters}, space, seed)
+
+
+class TestEvolutionES(TestASHA):
+    """Small populations, so that the runs have several generations."""
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"evolutiones": {"nums_population": 4}}, space, seed)
