@@ -100,7 +100,7 @@ bench-k8s: venv ## measure the chart's workers on the cluster that KUBECONFIG na
 	@test -n "$$KUBECONFIG" || { echo "Set KUBECONFIG to the kubeconfig of a cluster to measure on." >&2; exit 1; }
 	@$(PYTEST) -q -s -o python_files='bench_*.py' -o timeout=0 tests/e2e
 
-bench-quality: venv ## compare what algorithms find with Optuna and random search (1 h)
+bench-quality: venv ## compare what algorithms find with Optuna and random search (2 h)
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),bench]'
 	@$(BIN)/python -m tests.benchmarks.quality $(QUALITY_ARGS)
 	@$(BIN)/python -m tests.benchmarks.quality.curves

@@ -30,6 +30,7 @@ _OURS = {
     "de": "orion_k8s.algorithm.de:DE",
     "gp": "orion_k8s.algorithm.gp:GP",
     "turbo": "orion_k8s.algorithm.turbo:TuRBO",
+    "optuna": "orion_k8s.algorithm.optuna:Optuna",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 

@@ -190,3 +190,12 @@ class TestEvolutionES(TestASHA):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"evolutiones": {"nums_population": 4}}, space, seed)
+
+
+class TestOptuna(AlgorithmContract):
+    """A sampler that follows results from the fifth trial on."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"optuna": {"sampler": "TPESampler", "n_startup_trials": 4}}, space, seed)
