@@ -37,9 +37,7 @@ class Features:
     """
 
     def __init__(self, algorithm: str, space: Space) -> None:
-        columns = sum(
-            d.size * (int(d.count) if isinstance(d, Categorical) else 1) for d in space.dimensions
-        )
+        columns = columns_of(space)
         if columns > MOST_COLUMNS:
             raise ConfigurationError(
                 f"{algorithm}: the space has {columns:,} numbers and options of choices together, "
@@ -79,3 +77,10 @@ class Features:
     def coarse(self) -> Sequence[Levels]:
         """The coordinates that take some values only."""
         return (*self.axes.steps, *self.axes.kinds)
+
+
+def columns_of(space: Space) -> int:
+    """Return how many columns a space has."""
+    return sum(
+        d.size * (int(d.count) if isinstance(d, Categorical) else 1) for d in space.dimensions
+    )

@@ -68,7 +68,7 @@ def _print_columns(rows: Iterable[tuple[str, str]]) -> None:
 def _sections(
     view: ExperimentView, record: ExperimentRecord, database: str
 ) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
-    yield f"Experiment '{record.name}' version {record.version}", _about(record, database)
+    yield f"Experiment '{record.name}' version {record.version}", _about(view, record, database)
     yield "Search space", record.space.items()
     stats = view.stats
     counts = [(str(status), str(count)) for status, count in stats.counts.items() if count]
@@ -87,7 +87,9 @@ def _sections(
         yield "Best trial", [("id", trial.id), ("objective", objective), *_params(trial.params)]
 
 
-def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]:
+def _about(
+    view: ExperimentView, record: ExperimentRecord, database: str
+) -> Iterator[tuple[str, str]]:
     yield "id", record.id
     yield "database", database
     metadata = record.metadata
@@ -102,6 +104,8 @@ def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]
     [(name, parameters)] = record.algorithm.items()
     arguments = ", ".join(f"{word}={value!r}" for word, value in parameters.items())
     yield "algorithm", f"{name}({arguments}), seed {record.seed}"
+    if view.remark:
+        yield "it takes", view.remark
     yield "max trials", "no limit" if record.max_trials is None else str(record.max_trials)
     yield "max broken", str(record.max_broken)
     yield "folder", record.working_dir or "none"

@@ -107,6 +107,10 @@ FINITE_WITH_FIDELITY = {
 }
 
 
+WITHOUT_FIDELITY = {name: SPACES[name] for name in SPACES if name != "fidelity"}
+FINITE_WITHOUT_FIDELITY = {name: FINITE[name] for name in FINITE if name != "shaped"}
+
+
 class TestASHA(AlgorithmContract):
     """A point is tried at as many budgets as it was good at."""
 
@@ -199,3 +203,19 @@ class TestOptuna(AlgorithmContract):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"optuna": {"sampler": "TPESampler", "n_startup_trials": 4}}, space, seed)
+
+
+class TestAuto(AlgorithmContract):
+    """With a budget that has it take a model, where there are numbers."""
+
+    spaces = WITHOUT_FIDELITY
+    finite_spaces = FINITE_WITHOUT_FIDELITY
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"auto": {}}, space, seed, max_trials=100)
+
+
+class TestAutoOfFidelity(TestASHA):
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"auto": {}}, space, seed, max_trials=100)
