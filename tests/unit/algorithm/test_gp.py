@@ -12,6 +12,7 @@ import pytest
 from orion_k8s.algorithm import Finished, Suggestion
 from orion_k8s.algorithm.registry import create
 from orion_k8s.algorithm.surrogate import MOST_FITTED, Surrogate
+from orion_k8s.algorithm.threads import one_thread
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.history import History
 from orion_k8s.space import Space
@@ -85,7 +86,8 @@ def test_the_fit_is_kept_until_there_is_a_tenth_more() -> None:
     for row in rows:
         history.fill([row])
         surrogate.follow(history)
-        fits.add(id(surrogate.lengths(history)))
+        with one_thread():
+            fits.add(id(surrogate.lengths(history)))
         kept = surrogate._fitted
         assert kept is not None and len(kept[0]) > 0.9 * len(history)
     assert len(fits) < len(rows) / 2
