@@ -15,8 +15,8 @@ UV_ARGS ?=
 IMAGE ?= orion-k8s:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' orion_k8s/__init__.py)
 # More for the tool that builds it, such as --platform linux/arm64
 IMAGE_ARGS ?=
-EXTRAS := test,dev,demo,dask,k8s,cmaes
-LOWEST_EXTRAS := test,demo,dask,k8s,cmaes
+EXTRAS := test,dev,demo,dask,k8s,cmaes,optuna
+LOWEST_EXTRAS := test,demo,dask,k8s,cmaes,optuna
 IMAGE_EXTRAS := dask,k8s,cmaes
 
 SHELL := /bin/bash
@@ -93,14 +93,14 @@ e2e: venv ## run the tests on the cluster that KUBECONFIG names, as on kind; E2E
 	exit $$status
 
 bench: venv ## run the benchmarks (tests/benchmarks/bench_*.py) and print their numbers
-	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),optuna]'
+	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS)]'
 	@$(PYTEST) -s -o python_files='bench_*.py' -o timeout=0 tests/benchmarks
 
 bench-k8s: venv ## measure the chart's workers on the cluster that KUBECONFIG names
 	@test -n "$$KUBECONFIG" || { echo "Set KUBECONFIG to the kubeconfig of a cluster to measure on." >&2; exit 1; }
 	@$(PYTEST) -q -s -o python_files='bench_*.py' -o timeout=0 tests/e2e
 
-bench-quality: venv ## compare what algorithms find with Optuna and random search (1 h)
+bench-quality: venv ## compare what algorithms find with Optuna and random search (2 h)
 	@$(BIN)/python $(PIP) -r requirements/ci.txt -e '.[$(EXTRAS),bench]'
 	@$(BIN)/python -m tests.benchmarks.quality $(QUALITY_ARGS)
 	@$(BIN)/python -m tests.benchmarks.quality.curves

@@ -79,3 +79,8 @@ class Algorithm(ABC):
     def configuration(self) -> dict[str, Any]:
         """Return the parameters as they are stored with the experiment: plain data."""
         return {}
+
+    @property
+    def remark(self) -> str:
+        """What a person should know beyond the name and the parameters; "" for nothing."""
+        return ""

@@ -25,8 +25,13 @@ _OURS = {
     "bohb": "orion_k8s.algorithm.bohb:BOHB",
     "dehb": "orion_k8s.algorithm.dehb:DEHB",
     "pbt": "orion_k8s.algorithm.pbt:PBT",
+    "evolutiones": "orion_k8s.algorithm.evolutiones:EvolutionES",
     "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
     "de": "orion_k8s.algorithm.de:DE",
+    "gp": "orion_k8s.algorithm.gp:GP",
+    "turbo": "orion_k8s.algorithm.turbo:TuRBO",
+    "auto": "orion_k8s.algorithm.auto:Auto",
+    "optuna": "orion_k8s.algorithm.optuna:Optuna",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
 
@@ -91,13 +96,20 @@ def find(name: str) -> type[Algorithm]:
     return found
 
 
-def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: int) -> Algorithm:
+def create(
+    configuration: Mapping[str, Mapping[str, Any]],
+    space: Space,
+    seed: int,
+    max_trials: int | None = None,
+) -> Algorithm:
     """Return the algorithm of a configuration as `normalise` gives it.
 
     Args:
         configuration: {name: parameters}; a parameter `seed` has gone into `seed` already.
         space: the search space.
         seed: of the experiment.
+        max_trials: of the experiment, for an algorithm with a parameter of that name that is not
+            given.
 
     Raises:
         ConfigurationError: unknown name or parameter, or a value that does not fit.
@@ -110,6 +122,8 @@ def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: i
     known = [p.name for p in parameters_of]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature)
     arguments = {key: value for key, value in parameters.items() if key != "seed"}
+    if max_trials is not None and "max_trials" in known:
+        arguments.setdefault("max_trials", max_trials)
     for key in arguments:
         if key not in known and not takes_any:
             near = difflib.get_close_matches(key, known, n=1)

@@ -70,7 +70,7 @@ def _sections(
 ) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
     from orion_k8s.client.opening import stopping_of
 
-    yield f"Experiment '{record.name}' version {record.version}", _about(record, database)
+    yield f"Experiment '{record.name}' version {record.version}", _about(view, record, database)
     yield "Search space", record.space.items()
     stats = view.stats
     counts = [(str(status), str(count)) for status, count in stats.counts.items() if count]
@@ -93,7 +93,9 @@ def _sections(
         yield "Best trial", [("id", trial.id), ("objective", objective), *_params(trial.params)]
 
 
-def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]:
+def _about(
+    view: ExperimentView, record: ExperimentRecord, database: str
+) -> Iterator[tuple[str, str]]:
     yield "id", record.id
     yield "database", database
     from orion_k8s.client.opening import stopping_of
@@ -110,6 +112,8 @@ def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]
     [(name, parameters)] = record.algorithm.items()
     arguments = ", ".join(f"{word}={value!r}" for word, value in parameters.items())
     yield "algorithm", f"{name}({arguments}), seed {record.seed}"
+    if view.remark:
+        yield "it takes", view.remark
     stopping = stopping_of(record)
     if stopping:
         yield (

@@ -188,7 +188,8 @@ def _new(
 ) -> ExperimentRecord:
     chosen = normalise(algorithm)
     seed = _seed(chosen, seed)
-    create(chosen, space, seed)  # refuses unknown names and parameters before anything is stored
+    # It refuses unknown names and parameters before anything is stored.
+    create(chosen, space, seed, max_trials)
     about = {"user": _user(), "created": time.time(), **(metadata or {})}
     return ExperimentRecord(
         id=new_id(),
@@ -225,7 +226,9 @@ def _update(
     changes_made: dict[str, Any] = {}
     if algorithm is not None and normalise(algorithm) != record.algorithm:
         chosen = normalise(algorithm)
-        create(chosen, stored, record.seed)
+        create(
+            chosen, stored, record.seed, record.max_trials if max_trials is None else max_trials
+        )
         changes_made["algorithm"] = chosen
     for word, value, before in (
         ("max_trials", max_trials, record.max_trials),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import threading
@@ -27,6 +28,8 @@ from orion_k8s.worker.patience import Patience
 if TYPE_CHECKING:
     import pandas
 
+log = logging.getLogger(__name__)
+
 
 class ExperimentView:
     """What can be read of an experiment of the shared history.
@@ -44,11 +47,14 @@ class ExperimentView:
         _open.add(self)
 
     def _new_claimer(self, record: ExperimentRecord, patience: Patience) -> Claimer:
+        algorithm = create(record.algorithm, self._space, record.seed, record.max_trials)
+        if algorithm.remark:
+            log.info("%s takes %s", algorithm.name, algorithm.remark)
         return Claimer(
             self.storage,
             record,
             self._space,
-            create(record.algorithm, self._space, record.seed),
+            algorithm,
             worker_name(),
             lease_s=MISSED * self.settings.heartbeat_s,
             call=patience.call,
@@ -93,6 +99,11 @@ class ExperimentView:
     def version(self) -> int:
         """The experiment's version."""
         return self.record.version
+
+    @property
+    def remark(self) -> str:
+        """What the algorithm has to say of itself; "" for nothing."""
+        return self._claimer.algorithm.remark
 
     @property
     def space(self) -> Space:

@@ -1,4 +1,4 @@
-"""ASHA, Hyperband, DEHB and PBT: what a suggestion costs as the history grows."""
+"""ASHA, Hyperband, DEHB, EvolutionES and PBT: what a suggestion costs as the history grows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUGGESTIONS = 200
 IN_FLIGHT = 8
 
 
-@pytest.mark.parametrize("name", ["asha", "hyperband", "dehb"])
+@pytest.mark.parametrize("name", ["asha", "hyperband", "dehb", "evolutiones"])
 def test_a_suggestion(name: str) -> None:
     """One worker of eight slots; objectives are scattered."""
     _measure(name, {}, COUNTS)

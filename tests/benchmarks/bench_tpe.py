@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ TRIALS = 3_000
 PROCESSES = 8
 
 
-def _rows(space: Space, count: int) -> list[Row]:
+def finished(space: Space, count: int) -> list[Row]:
     """Return completed trials at random points, with one pending at the end."""
     rng = np.random.default_rng(1)
     values = space.decode(rng.random((count, space.width)))
@@ -41,33 +42,37 @@ def _rows(space: Space, count: int) -> list[Row]:
     return [*rows[:-1], rows[-1]._replace(status=running, objective=None)]
 
 
-def _suggestions(space: Space, rows: list[Row]) -> float:
+def suggestions(
+    algorithm: dict[str, Any], space: Space, rows: list[Row], count: int = SUGGESTIONS
+) -> float:
     """Return the milliseconds of a suggestion and of taking in the trial before it."""
-    history, algorithm = History(space), create({"tpe": {}}, space, 1)
-    first, more = rows[:-SUGGESTIONS], rows[-SUGGESTIONS:]
+    history, asked = History(space), create(algorithm, space, 1)
+    first, more = rows[:-count], rows[-count:]
     history.fill(first)
-    algorithm.suggest(len(first), 0, history)
+    asked.suggest(len(first), 0, history)
     began = time.process_time()
     for row in more:
         history.fill([row])
-        algorithm.suggest(row.number + 1, 0, history)
+        asked.suggest(row.number + 1, 0, history)
     return (time.process_time() - began) / len(more) * 1e3
 
 
 @pytest.mark.parametrize("kind", SPACES)
 def test_a_suggestion(kind: str) -> None:
     space = Space.parse(SPACES[kind])
-    rows = _rows(space, max(GOALS_MS) + SUGGESTIONS)
+    rows = finished(space, max(GOALS_MS) + SUGGESTIONS)
     say(f"TPE, {kind}: a suggestion, ms of the processor", "")
     for count, goal in GOALS_MS.items():
-        took = median(lambda count=count: _suggestions(space, rows[: count + SUGGESTIONS]), 5)
+        took = median(
+            lambda count=count: suggestions({"tpe": {}}, space, rows[: count + SUGGESTIONS]), 5
+        )
         say(f"  at {count:,} trials", f"{took:.2f}", f"goal {goal}")
 
 
 def test_the_first_suggestion_of_a_new_worker() -> None:
     space = Space.parse(SPACE)
     for count, goal in ((10_000, "goal 0.5"), (100_000, "")):
-        rows = _rows(space, count)
+        rows = finished(space, count)
 
         def join(rows: list[Row] = rows) -> None:
             history = History(space)

@@ -15,6 +15,10 @@ TUNERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "tpe, multivariate=false": (Ours, {"name": "tpe", "multivariate": False}),
     "Optuna TPE": (Optuna, {"sampler": "TPESampler"}),
     "Optuna TPE, multivariate=False": (Optuna, {"sampler": "TPESampler", "multivariate": False}),
+    "gp": (Ours, {"name": "gp"}),
+    "turbo": (Ours, {"name": "turbo"}),
+    "cmaes": (Ours, {"name": "cmaes"}),
+    "de": (Ours, {"name": "de"}),
     "random": (Ours, {"name": "random"}),
 }
 

@@ -107,6 +107,10 @@ FINITE_WITH_FIDELITY = {
 }
 
 
+WITHOUT_FIDELITY = {name: SPACES[name] for name in SPACES if name != "fidelity"}
+FINITE_WITHOUT_FIDELITY = {name: FINITE[name] for name in FINITE if name != "shaped"}
+
+
 class TestASHA(AlgorithmContract):
     """A point is tried at as many budgets as it was good at."""
 
@@ -164,3 +168,54 @@ class TestPBT(TestASHA):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"pbt": {"population_size": 6, "generations": 4}}, space, seed)
+
+
+class TestGP(AlgorithmContract):
+    """Its results are followed from the fifth trial on."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"gp": {"n_initial_points": 4}}, space, seed)
+
+
+class TestTuRBO(AlgorithmContract):
+    """Regions that are soon given up, so that the runs have some."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        parameters = {"n_initial_points": 4, "failure_tolerance": 1, "length_min": 0.3}
+        return create({"turbo": parameters}, space, seed)
+
+
+class TestEvolutionES(TestASHA):
+    """Small populations, so that the runs have several generations."""
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"evolutiones": {"nums_population": 4}}, space, seed)
+
+
+class TestOptuna(AlgorithmContract):
+    """A sampler that follows results from the fifth trial on."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"optuna": {"sampler": "TPESampler", "n_startup_trials": 4}}, space, seed)
+
+
+class TestAuto(AlgorithmContract):
+    """With a budget that has it take a model, where there are numbers."""
+
+    spaces = WITHOUT_FIDELITY
+    finite_spaces = FINITE_WITHOUT_FIDELITY
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"auto": {}}, space, seed, max_trials=100)
+
+
+class TestAutoOfFidelity(TestASHA):
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"auto": {}}, space, seed, max_trials=100)

@@ -44,6 +44,16 @@ def test_info_shows_the_whole_experiment(shell: Shell) -> None:
     assert "version 1" in shell.ok("info", "-n", "my exp", "-v", "1").stdout
 
 
+def test_info_says_what_auto_takes(shell: Shell) -> None:
+    (shell.folder / "c.yaml").write_text("experiment: {algorithm: auto}")
+    words = ("hunt", "-n", "e", "--max-trials", "2", "-c", "c.yaml", "-V")
+    ended = shell.ok(*words, shell.program(), "-x~randint(0, 2)")
+    assert "auto takes random: all 2 points can be tried" in ended.stderr
+    shown = cells(shell.ok("info", "-n", "e").stdout)
+    assert shown["algorithm"].startswith("auto(), seed")
+    assert shown["it takes"] == "random: all 2 points can be tried"
+
+
 def shell_best(shell: Shell) -> tuple[str, str]:
     best = min(shell.trials("my exp"), key=lambda trial: trial.objective or 0.0)
     return f"{best.objective:.10g}", best.values.strip("[]")
