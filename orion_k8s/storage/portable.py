@@ -2,7 +2,7 @@
 
 The file is UTF-8 text, a JSON mapping a line:
 
-    {"format": "orion-k8s dump", "version": 1, "made_by": "orion-k8s 0.1.0", "time": …}
+    {"format": "orion-k8s dump", "version": 2, "made_by": "orion-k8s 0.1.0", "time": …}
     {"experiment": {"id": …, "name": …, …}}            the fields of `ExperimentRecord`
     {"trial": {"id": …, "number": …, …}}               those of `TrialRecord`, by number
     {"experiment_end": {"id": …, "trials": 2}}
@@ -28,7 +28,7 @@ from orion_k8s.storage.base import Storage
 from orion_k8s.trial import ExperimentRecord, Status, TrialRecord, identity_of, new_id
 
 FORMAT = "orion-k8s dump"
-VERSION = 1
+VERSION = 2
 TRIES = 5
 """So often an experiment is written anew where somebody changed trials by hand meanwhile."""
 MOST_REPETITIONS = 1000
@@ -46,14 +46,16 @@ EXPERIMENT_FIELDS: dict[str, Any] = {
     "working_dir": str,
     "generation": int,
     "metadata": dict,
+    "goal": dict,
 }
 TRIAL_FIELDS: dict[str, Any] = {
     **dict.fromkeys(("id", "values", "status", "identity"), str),
-    **dict.fromkeys(("worker", "held_by", "reason", "decision", "parent"), str),
+    **dict.fromkeys(("worker", "held_by", "reason", "decision", "parent", "losses"), str),
     **dict.fromkeys(("number", "attempt", "lost"), int),
     **dict.fromkeys(("objective", "submit_time", "start_time", "end_time"), NUMBER),
     **dict.fromkeys(("results", "story"), list),
 }
+EXPERIMENT_REQUIRED = tuple(EXPERIMENT_FIELDS.keys() - {"goal"})  # which version 1 lacks
 REQUIRED = ("id", "number", "values", "status", "identity")
 
 
@@ -250,7 +252,7 @@ class DumpFile:
         return value
 
     def _experiment(self, value: dict[str, Any]) -> ExperimentRecord:
-        fields = self._typed(value["experiment"], EXPERIMENT_FIELDS, tuple(EXPERIMENT_FIELDS))
+        fields = self._typed(value["experiment"], EXPERIMENT_FIELDS, EXPERIMENT_REQUIRED)
         if not all(isinstance(prior, str) for prior in fields["space"].values()):
             self._damaged("holds a prior that is no text")
         if not fields["name"].strip() or fields["version"] < 1:

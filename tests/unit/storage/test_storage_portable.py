@@ -197,7 +197,7 @@ def test_lines_that_do_not_belong_there(lines: list[bytes], told: str) -> None:
         (b'{"format": "another"}\n', "no dump"),
         (b"[]\n", "no dump"),
         (b"\x80\x04\x95", "is a pickle"),
-        (b'{"format": "orion-k8s dump", "version": 2, "made_by": "orion-k8s 9.9"}\n', "9.9"),
+        (b'{"format": "orion-k8s dump", "version": 3, "made_by": "orion-k8s 9.9"}\n', "9.9"),
         (b'{"format": "orion-k8s dump", "version": "1"}\n', "newer"),
     ],
 )
