@@ -85,11 +85,15 @@ def _sections(
         trial = view.get_trial(stats.best_trials_id)
         objective = f"{stats.best_evaluation:.10g}"
         yield "Best trial", [("id", trial.id), ("objective", objective), *_params(trial.params)]
+    elif stats.trials_completed:
+        yield "Best trial", [("none", "every one breaks a constraint")]
 
 
 def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]:
     yield "id", record.id
     yield "database", database
+    from orion_k8s.trial import Goal
+
     metadata = record.metadata
     if metadata.get("user"):
         yield "made by", str(metadata["user"])
@@ -102,6 +106,8 @@ def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]
     [(name, parameters)] = record.algorithm.items()
     arguments = ", ".join(f"{word}={value!r}" for word, value in parameters.items())
     yield "algorithm", f"{name}({arguments}), seed {record.seed}"
+    aim = Goal.of(record.goal)
+    yield "aims to", aim.describe() + (f"; ends at {aim.target}" if aim.targets else "")
     yield "max trials", "no limit" if record.max_trials is None else str(record.max_trials)
     yield "max broken", str(record.max_broken)
     yield "folder", record.working_dir or "none"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orion_k8s.cli.folder import default_folder, make_folder
-from orion_k8s.client.opening import ensure, fetch
+from orion_k8s.client.opening import GOAL_WORDS, ensure, fetch
 from orion_k8s.config import Configuration, Level
 from orion_k8s.script import Command
 from orion_k8s.script.config_file import MARK
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
-from orion_k8s.trial import ExperimentRecord
+from orion_k8s.trial import ExperimentRecord, Goal
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,16 @@ class Job:
 
 def stored_layer(record: ExperimentRecord) -> dict[str, Any]:
     """Return what a stored experiment says, for `config.resolve`."""
+    aim = Goal.of(record.goal)
     experiment: dict[str, Any] = {
         "space": dict(record.space),
         "seed": record.seed,
         "algorithm": record.algorithm,
         "max_trials": record.max_trials,
         "max_broken": record.max_broken,
+        "direction": None if aim.several else aim.direction,
+        "goal": aim.target,
+        "objectives": dict(aim.directions) if aim.several else {},
     }
     if record.working_dir:
         experiment["working_dir"] = record.working_dir
@@ -105,8 +109,20 @@ def open_job(
         folder or None,
         configuration.value("experiment.seed"),
         metadata,
+        asked_goal(configuration),
+        configuration.value("experiment.enqueue"),
     )
     return Job(_brought_up(storage, configuration, record), told, cwd)
+
+
+def asked_goal(configuration: Configuration) -> dict[str, Any]:
+    """Return what somebody says of the goal; what the stored experiment says is not repeated."""
+    keys = {word: f"experiment.{word}" for word in GOAL_WORDS}
+    return {
+        word: configuration.value(key)
+        for word, key in keys.items()
+        if configuration.source(key).level not in (Level.DEFAULT, Level.STORED)
+    }
 
 
 def _brought_up(
@@ -118,6 +134,9 @@ def _brought_up(
         # Said by a stronger level than the stored experiment: "no limit".
         if configuration.source("experiment.max_trials").level > Level.STORED:
             changes["max_trials"] = None
+    if record.goal.get("goal") is not None and configuration.value("experiment.goal") is None:
+        if configuration.source("experiment.goal").level > Level.STORED:
+            changes["goal"] = Goal.of(record.goal).with_target(None).configuration
     if not record.working_dir:
         # The same for each of several workers that are started at once.
         changes["working_dir"] = default_folder(record)

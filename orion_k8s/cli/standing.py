@@ -9,7 +9,8 @@ from typing import Any
 
 from orion_k8s.cli.tables import time_text
 from orion_k8s.storage import Overview, Storage
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+from orion_k8s.trial import ExperimentRecord, Goal, Status, TrialRecord
+from orion_k8s.trial.goal import reported
 
 STATUSES = tuple(status for status in Status if status is not Status.REMOVED)
 """In the order in which they are shown."""
@@ -41,6 +42,8 @@ class Standing:
         wanted, completed = self.record.max_trials, self.count(Status.COMPLETED)
         if wanted is not None and completed >= wanted:
             return "done"
+        if self._reached():
+            return "done"
         if self.count(Status.BROKEN) >= max(1, self.record.max_broken):
             return "broken"
         if self.workers:
@@ -48,6 +51,20 @@ class Standing:
         if self.view.held and self.view.held == self.count(*UNFINISHED):
             return "suspended"
         return "done" if self._used_up() else "idle"
+
+    @cached_property
+    def goal(self) -> Goal:
+        """What the experiment aims at."""
+        return Goal.of(self.record.goal)
+
+    @property
+    def best(self) -> float | None:
+        """The best objective of a trial that breaks no constraint; None without one."""
+        return self.goal.value(self.view.best)
+
+    def _reached(self) -> bool:
+        thresholds = self.goal.thresholds
+        return bool(thresholds) and self.view.best is not None and self.view.best <= thresholds[0]
 
     def _used_up(self) -> bool:
         """Whether every point of a finite space was tried."""
@@ -67,9 +84,10 @@ class Standing:
             "algorithm": dict(record.algorithm),
             "max_trials": record.max_trials,
             "max_broken": record.max_broken,
+            **self.goal.plain(),
             "trials": {status.value: self.count(status) for status in STATUSES},
             "suspended_by_person": view.held,
-            "best_objective": view.best,
+            "best_objective": self.best,
             "start_time": time_text(view.start_time),
             "end_time": time_text(view.end_time),
             "workers": list(self.workers),
@@ -118,13 +136,19 @@ def params_of(space: Any, trial: TrialRecord) -> dict[str, Any]:
         ) from error
 
 
+def objective_of(trial: TrialRecord) -> float | None:
+    """Return the objective of a completed trial as it was reported, the first of several."""
+    values = reported(trial.results) if trial.status is Status.COMPLETED else {}
+    return next(iter(values.values()), None)
+
+
 def plain_trial(space: Any, trial: TrialRecord) -> Mapping[str, Any]:
     """Return a trial as plain data, for JSON."""
     return {
         "id": trial.id,
         "number": trial.number,
         "status": trial.status.value,
-        "objective": trial.objective,
+        "objective": objective_of(trial),
         "params": params_of(space, trial),
         "results": [dict(result) for result in trial.results],
         "attempt": trial.attempt,

@@ -13,6 +13,7 @@ from orion_k8s.cli.options import STORAGE, Given, command
 from orion_k8s.cli.standing import (
     STATUSES,
     Standing,
+    objective_of,
     params_of,
     plain_trial,
     space_of,
@@ -33,6 +34,9 @@ from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
 
 REASON_LINES = 5
 """Lines of the newest broken trial's reason that are shown."""
+
+NEAREST = "best: none breaks no constraint; the nearest"
+"""In place of "best" where there is none."""
 
 TRIAL_COLUMNS = (
     *("number", "id", "status", "objective", "params", "attempt", "worker", "suspended_by"),
@@ -116,7 +120,8 @@ def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
     if best is not None:
         standing, trial = best
         params = params_text(params_of(space_of(standing.record), trial))
-        yield f"best: {plain(trial.objective)} (trial {trial.number}, {trial.id}): {params}"
+        word = "best" if standing.goal.value(trial.objective) is not None else NEAREST
+        yield f"{word}: {plain(objective_of(trial))} (trial {trial.number}, {trial.id}): {params}"
     workers = sorted({worker for standing in group for worker in standing.workers})
     if workers:
         some = ", ".join(map(plain, workers[:5])) + (", …" if len(workers) > 5 else "")
@@ -153,7 +158,13 @@ def _counts(group: list[Standing]) -> dict[Status, int]:
 
 def _best(storage: Storage, group: list[Standing]) -> tuple[Standing, TrialRecord] | None:
     """Return the best trial, read from the experiment that has it."""
-    with_best = [(s.view.best, n) for n, s in enumerate(group) if s.view.best is not None]
+    # Losses of versions that aim at something else can't be compared: the newest decides.
+    aim = group[-1].goal.directions
+    with_best = [
+        (s.view.best, n)
+        for n, s in enumerate(group)
+        if s.view.best is not None and s.goal.directions == aim
+    ]
     if not with_best:
         return None
     standing = group[min(with_best)[1]]
@@ -170,7 +181,7 @@ def _trial_rows(
             version = (standing.record.version,) if with_version else ()
             yield (
                 *version,
-                *(trial.number, trial.id, trial.status.value, trial.objective),
+                *(trial.number, trial.id, trial.status.value, objective_of(trial)),
                 *(params_text(params_of(space, trial)), trial.attempt, trial.worker),
                 *(trial.held_by, last_line(trial.reason)),
             )
@@ -183,7 +194,7 @@ def _plain(storage: Storage, group: list[Standing], collapse: bool) -> Mapping[s
         standing, trial = best
         found = {
             **{"version": standing.record.version, "id": trial.id, "number": trial.number},
-            **{"objective": trial.objective},
+            **{"objective": objective_of(trial)},
             "params": params_of(space_of(standing.record), trial),
         }
     if not collapse:

@@ -59,11 +59,11 @@ class Summary:
         data: dict[str, Any] = {"completed": worker.report.completed, "best": None}
         best = history.best()
         if best is not None:
-            index, objective = best
+            index, loss = best
             data["best"] = {
                 "trial": history.ids[index],
                 "number": int(history.numbers[index]),
-                "objective": objective,
+                "objective": worker.claimer.goal.value(loss),
                 "params": worker.claimer.space.params(history.values(index)),
             }
         text = self._standing(worker, worker.claimer.record or self.record, end)
@@ -93,7 +93,7 @@ class Summary:
         of = "" if record.max_trials is None else f" of {record.max_trials}"
         if end is not None:
             word = "Ended"
-        elif report.idle in (Idle.DONE, Idle.USED_UP):
+        elif report.idle in (Idle.DONE, Idle.GOAL, Idle.USED_UP):
             word = "Done"
         else:
             word = "This worker is done"
@@ -105,11 +105,13 @@ class Summary:
             f" {report.completed} by this worker in {took}."
         )
 
-    def _best(
-        self, worker: Worker, history: History, index: int, objective: float
-    ) -> Iterator[str]:
-        number = history.numbers[index]
-        yield f"Best: {objective:.10g}, trial {history.ids[index]} (number {number})"
+    def _best(self, worker: Worker, history: History, index: int, loss: float) -> Iterator[str]:
+        which = f"trial {history.ids[index]} (number {history.numbers[index]})"
+        value = worker.claimer.goal.value(loss)
+        if value is None:
+            yield f"Best: none that breaks no constraint; the nearest is {which}"
+        else:
+            yield f"Best: {value:.10g}, {which}"
         params = worker.claimer.space.params(history.values(index))
         width = max(map(len, params), default=0)
         for name, value in params.items():
@@ -121,6 +123,8 @@ class Summary:
         hunt = f"orion-k8s hunt {which}"
         if idle is Idle.DONE:
             lines.append((f"{hunt} --max-trials {(record.max_trials or 0) + 20}", "go on"))
+        elif idle is Idle.GOAL:
+            lines.append((f"{hunt} --goal none", "go on"))
         elif idle is Idle.BROKEN:
             lines.append((f"{hunt} --max-broken {record.max_broken + 3}", "go on"))
         elif idle not in (Idle.USED_UP, Idle.REMOVED):

@@ -8,7 +8,7 @@ from typing import Any
 
 from orion_k8s.client.experiment import ExperimentClient
 from orion_k8s.client.history import open_history
-from orion_k8s.client.opening import ensure, fetch, find
+from orion_k8s.client.opening import GOAL_WORDS, ensure, fetch, find
 from orion_k8s.client.settings import Settings
 from orion_k8s.config import Configuration, resolve
 from orion_k8s.errors import ConfigurationError
@@ -30,6 +30,9 @@ def build_experiment(
     working_dir: str | None = None,
     executor: Executor | str | None = None,
     seed: int | None = None,
+    direction: str | None = None,
+    goal: float | Mapping[str, float] | None = None,
+    objectives: Mapping[str, str] | None = None,
 ) -> ExperimentClient:
     """Return the experiment of that name, made if it is missing.
 
@@ -48,10 +51,15 @@ def build_experiment(
             `executor_configuration`), or an executor, which is left open.
         seed: of the experiment; only for a new one. `algorithm={"random": {"seed": 1}}` says the
             same.
+        direction: "minimize" or "maximize"; None for what is stored, or to minimise.
+        goal: value of the objective that ends the experiment; name → value where there are
+            several; None for what is stored, or none.
+        objectives: name → direction, where there are several.
 
     Raises:
         NotFound: it is missing and no space was given.
         SpaceChanged: the stored space is another one.
+        GoalChanged: the stored direction is another one, or there are more or fewer objectives.
         InvalidPrior, ConfigurationError: something is not valid.
         DatabaseError: the database can't be used.
     """
@@ -65,6 +73,7 @@ def build_experiment(
     with _closed_if(history is not storage, history):
         stored = find(history, name, version)
         configured = _experiment_defaults(configuration, stored)
+        asked = {"direction": direction, "goal": goal, "objectives": objectives}
         record = ensure(
             history,
             name,
@@ -75,6 +84,7 @@ def build_experiment(
             max_broken if max_broken is not None else configured["max_broken"],
             working_dir if working_dir is not None else configured["working_dir"],
             seed,
+            goal={k: configured[k] if v is None else v for k, v in asked.items()},
         )
     own = executor if isinstance(executor, Executor) else None
     return ExperimentClient(
@@ -115,6 +125,9 @@ def workon(
     max_broken: int | None = None,
     seed: int | None = None,
     n_workers: int | None = None,
+    direction: str | None = None,
+    goal: float | Mapping[str, float] | None = None,
+    objectives: Mapping[str, str] | None = None,
 ) -> ExperimentClient:
     """Optimise a function in memory, with nothing stored, and return the experiment.
 
@@ -127,6 +140,9 @@ def workon(
         max_broken: broken trials that end it; None for 3.
         seed: of its random streams.
         n_workers: trials at once; None runs them one by one in this thread.
+        direction: "minimize" (as None) or "maximize".
+        goal: value that ends the experiment.
+        objectives: name → direction, where there are several.
     """
     from orion_k8s.storage.memory import Memory
     from orion_k8s.trial import new_id
@@ -140,6 +156,9 @@ def workon(
         storage=Memory(f"workon-{new_id()}"),
         executor="singleexecutor" if n_workers is None else None,
         seed=seed,
+        direction=direction,
+        goal=goal,
+        objectives=objectives,
     )
     experiment.workon(fn, n_workers=n_workers)
     return experiment
@@ -149,7 +168,7 @@ def _experiment_defaults(
     configuration: Configuration, stored: ExperimentRecord | None
 ) -> dict[str, Any]:
     """Return what configuration says of a new experiment; nothing where there is a stored one."""
-    words = ("algorithm", "max_trials", "max_broken", "working_dir")
+    words = ("algorithm", "max_trials", "max_broken", "working_dir", *GOAL_WORDS)
     if stored is not None:
         return dict.fromkeys(words)
     return {

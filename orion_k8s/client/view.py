@@ -17,7 +17,7 @@ from orion_k8s.client.stats import Stats
 from orion_k8s.errors import ExperimentRemoved, MissingExtra, NotFound, UsageError
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
-from orion_k8s.trial import ExperimentRecord, Status, Trial, TrialRecord
+from orion_k8s.trial import ExperimentRecord, Goal, Status, Trial, TrialRecord
 from orion_k8s.worker import Claimer, worker_name
 from orion_k8s.worker.leases import MISSED
 from orion_k8s.worker.patience import Patience
@@ -103,6 +103,11 @@ class ExperimentView:
         return self.record.algorithm
 
     @property
+    def aim(self) -> Goal:
+        """What the experiment aims at: directions, and values that end it."""
+        return Goal.of(self.record.goal)
+
+    @property
     def metadata(self) -> Mapping[str, Any]:
         """Who made it and when; the command, if there is one."""
         return self.record.metadata
@@ -128,11 +133,13 @@ class ExperimentView:
 
     @property
     def is_done(self) -> bool:
-        """Whether as many trials are completed as were asked for, or nothing is left to try."""
+        """Whether enough trials are completed, one reached the goal, or nothing is left to try."""
         with self._lock:
             self.refresh()
-            wanted = self.record.max_trials
-            if wanted is not None and self._claimer.history.count(Status.COMPLETED) >= wanted:
+            wanted, history = self.record.max_trials, self._claimer.history
+            if wanted is not None and history.count(Status.COMPLETED) >= wanted:
+                return True
+            if history.reaches(self._claimer.goal.thresholds):
                 return True
             return self._used_up()
 
@@ -155,7 +162,7 @@ class ExperimentView:
     def stats(self) -> Stats:
         """How the experiment stands, read anew."""
         self.refresh()
-        return Stats.of(self._claimer.history, self._records())
+        return Stats.of(self._claimer.history, self._records(), self._claimer.goal)
 
     # --- its trials ------------------------------------------------------------------------------
 

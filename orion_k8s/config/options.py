@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from orion_k8s.config.kinds import AlgorithmChoice, Choice, Integer, Kind, Seconds, Table, Text
+from orion_k8s.config.kinds import (
+    AlgorithmChoice,
+    Choice,
+    Integer,
+    Kind,
+    Seconds,
+    Table,
+    Tables,
+    Target,
+    Text,
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,38 @@ _TABLE = (
         AlgorithmChoice(),
         {"random": {}},
         "the algorithm, with its parameters",
+    ),
+    Option(
+        "experiment",
+        "direction",
+        Choice(("minimize", "maximize"), optional=True),
+        None,
+        "whether the objective is to be small or large; minimize without it",
+        env=("ORION_EXP_DIRECTION",),
+        flags=("--direction",),
+    ),
+    Option(
+        "experiment",
+        "goal",
+        Target(),
+        None,
+        "value of the objective that ends the experiment; none without it",
+        env=("ORION_EXP_GOAL",),
+        flags=("--goal",),
+    ),
+    Option(
+        "experiment",
+        "objectives",
+        Table("{accuracy: maximize, latency: minimize}", secret=False),
+        {},
+        "several objectives: the direction of each, by the name that results have",
+    ),
+    Option(
+        "experiment",
+        "enqueue",
+        Tables("[{lr: 0.1}]"),
+        [],
+        "points to try first, each by its parameters; those that were tried are passed over",
     ),
     Option(
         "experiment",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orion_k8s.trial.goal import Goal, Loss
 from orion_k8s.trial.records import (
     Claim,
     ExperimentRecord,
@@ -21,6 +22,8 @@ __all__ = [
     "WAITING",
     "Claim",
     "ExperimentRecord",
+    "Goal",
+    "Loss",
     "Row",
     "Status",
     "Trial",

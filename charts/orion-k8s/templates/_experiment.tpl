@@ -9,6 +9,12 @@
 {{- $_ := set $experiment $key (int64 $value) -}}
 {{- end -}}
 {{- end -}}
+{{- range $key := list "direction" "goal" "objectives" "enqueue" -}}
+{{- $value := get $e $key -}}
+{{- if not (or (kindIs "invalid" $value) (and (or (kindIs "map" $value) (kindIs "slice" $value)) (empty $value))) -}}
+{{- $_ := set $experiment $key $value -}}
+{{- end -}}
+{{- end -}}
 {{- with $e.algorithm -}}
 {{- $_ := set $experiment "algorithm" (kindIs "string" . | ternary (dict (toString .) (dict)) .) -}}
 {{- end -}}

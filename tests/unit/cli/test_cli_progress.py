@@ -13,7 +13,7 @@ from orion_k8s.cli.progress import Observer, Snapshot, duration
 from orion_k8s.errors import DatabaseUnavailable
 from orion_k8s.history import History
 from orion_k8s.space import Space
-from orion_k8s.trial import ExperimentRecord, Row, Status
+from orion_k8s.trial import ExperimentRecord, Goal, Row, Status
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,12 @@ def worker_of(storage: Alive) -> Any:
     space = Space.parse({"x": "uniform(0, 1)"})
     record = ExperimentRecord("e1", "e", 1, {}, {"random": {}}, 1, max_trials=10)
     claimer = SimpleNamespace(
-        history=History(space), record=record, storage=storage, experiment="e1", worker="me"
+        history=History(space),
+        goal=Goal(),
+        record=record,
+        storage=storage,
+        experiment="e1",
+        worker="me",
     )
     return SimpleNamespace(claimer=claimer, heart=SimpleNamespace(heartbeat_s=15.0))
 
