@@ -59,6 +59,8 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     """The word in configuration."""
+    several_objectives: ClassVar[bool] = False
+    """Whether it takes several objectives: `history.losses`, not `history.objectives` alone."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space

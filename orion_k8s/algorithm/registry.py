@@ -27,8 +27,12 @@ _OURS = {
     "pbt": "orion_k8s.algorithm.pbt:PBT",
     "cmaes": "orion_k8s.algorithm.cmaes:CMAES",
     "de": "orion_k8s.algorithm.de:DE",
+    "nsga2": "orion_k8s.algorithm.nsga2:NSGA2",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
+
+_OF_SEVERAL = ("nsga2", "tpe", "random", "sobol", "gridsearch")
+"""Those of ours that take several objectives, what learns from them first."""
 
 DEFAULT = "random"
 
@@ -91,19 +95,28 @@ def find(name: str) -> type[Algorithm]:
     return found
 
 
-def create(configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: int) -> Algorithm:
+def create(
+    configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: int, objectives: int = 1
+) -> Algorithm:
     """Return the algorithm of a configuration as `normalise` gives it.
 
     Args:
         configuration: {name: parameters}; a parameter `seed` has gone into `seed` already.
         space: the search space.
         seed: of the experiment.
+        objectives: how many the experiment has.
 
     Raises:
-        ConfigurationError: unknown name or parameter, or a value that does not fit.
+        ConfigurationError: unknown name or parameter, a value that does not fit, or an algorithm
+            that takes one objective where there are several.
     """
     name, parameters = next(iter(configuration.items()))
     found = find(name)
+    if objectives > 1 and not found.several_objectives:
+        raise ConfigurationError(
+            f"The algorithm '{name}' takes one objective, and the experiment has {objectives}: "
+            f"take {', '.join(_OF_SEVERAL)}."
+        )
     signature = inspect.signature(found).parameters.values()
     named = [p for p in signature if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     parameters_of = [p for p in named if p.name not in ("space", "seed")]

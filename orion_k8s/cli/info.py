@@ -81,12 +81,22 @@ def _sections(
         if time is not None
     ]
     yield "Trials", [*counts, *times] or [("none", "")]
-    if stats.best_trials_id is not None:
+    if view.aim.several:
+        yield "Best trials, by their objectives", list(_front(view))
+    elif stats.best_trials_id is not None:
         trial = view.get_trial(stats.best_trials_id)
         objective = f"{stats.best_evaluation:.10g}"
         yield "Best trial", [("id", trial.id), ("objective", objective), *_params(trial.params)]
     elif stats.trials_completed:
         yield "Best trial", [("none", "every one breaks a constraint")]
+
+
+def _front(view: ExperimentView) -> Iterator[tuple[str, str]]:
+    from orion_k8s.cli.tables import params_text
+
+    for trial in view.pareto_front():
+        values = ", ".join(f"{name} {value:.6g}" for name, value in trial.objectives.items())
+        yield f"trial {trial.number}", f"{values}: {params_text(trial.params)}"
 
 
 def _about(record: ExperimentRecord, database: str) -> Iterator[tuple[str, str]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import le
 from typing import Any
 
 from orion_k8s.cli.tables import time_text
 from orion_k8s.storage import Overview, Storage
 from orion_k8s.trial import ExperimentRecord, Goal, Status, TrialRecord
-from orion_k8s.trial.goal import reported
+from orion_k8s.trial.goal import INFEASIBLE, reported
 
 STATUSES = tuple(status for status in Status if status is not Status.REMOVED)
 """In the order in which they are shown."""
@@ -26,11 +28,14 @@ class Standing:
         record: the experiment.
         view: what the database counted of its trials.
         workers: names of the workers that hold a live lease.
+        front: where there are several objectives, the trials that no other is better than in all
+            of them, ordered by the first one.
     """
 
     record: ExperimentRecord
     view: Overview
     workers: tuple[str, ...] = ()
+    front: tuple[TrialRecord, ...] = ()
 
     def count(self, *statuses: Status) -> int:
         """Return how many trials have one of the statuses."""
@@ -64,7 +69,13 @@ class Standing:
 
     def _reached(self) -> bool:
         thresholds = self.goal.thresholds
-        return bool(thresholds) and self.view.best is not None and self.view.best <= thresholds[0]
+        if not thresholds or self.view.best is None:
+            return False
+        if not self.goal.several:
+            return self.view.best <= thresholds[0]
+        # Whoever reaches it is on the front, or somebody is that is better still.
+        losses = [json.loads(trial.losses or "[]") for trial in self.front]
+        return any(all(map(le, found, thresholds)) for found in losses)
 
     def _used_up(self) -> bool:
         """Whether every point of a finite space was tried."""
@@ -105,8 +116,29 @@ def standings(storage: Storage, records: list[ExperimentRecord]) -> list[Standin
         workers: tuple[str, ...] = ()
         if view.counts.get(Status.RESERVED):
             workers = tuple(storage.live_workers(record.id))
-        found.append(Standing(record, view, workers))
+        found.append(Standing(record, view, workers, _front(storage, record)))
     return found
+
+
+def _front(storage: Storage, record: ExperimentRecord) -> tuple[TrialRecord, ...]:
+    if not Goal.of(record.goal).several:
+        return ()
+    import numpy as np
+
+    from orion_k8s.history.pareto import front
+
+    done = [trial for trial in storage.trials(record.id, Status.COMPLETED) if trial.losses]
+    good = [t for t in done if t.objective is not None and t.objective <= INFEASIBLE]
+    if not good:
+        return ()
+    kept = front(np.array([json.loads(trial.losses or "") for trial in good]))
+    found = [trial for trial, best in zip(good, kept.tolist(), strict=True) if best]
+    return tuple(sorted(found, key=lambda trial: (trial.objective or 0.0, trial.number)))
+
+
+def objectives_text(trial: TrialRecord) -> str:
+    """Return the objectives of a trial in one line."""
+    return ", ".join(f"{name} {value:.6g}" for name, value in reported(trial.results).items())
 
 
 def space_of(record: ExperimentRecord) -> Any:
@@ -122,8 +154,6 @@ def params_of(space: Any, trial: TrialRecord) -> dict[str, Any]:
     Raises:
         DamagedDatabase: what is stored is no point of the space.
     """
-    import json
-
     from orion_k8s.errors import DamagedDatabase, InvalidParams
 
     try:
@@ -149,6 +179,7 @@ def plain_trial(space: Any, trial: TrialRecord) -> Mapping[str, Any]:
         "number": trial.number,
         "status": trial.status.value,
         "objective": objective_of(trial),
+        "objectives": reported(trial.results) if trial.status is Status.COMPLETED else {},
         "params": params_of(space, trial),
         "results": [dict(result) for result in trial.results],
         "attempt": trial.attempt,

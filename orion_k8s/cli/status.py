@@ -14,6 +14,7 @@ from orion_k8s.cli.standing import (
     STATUSES,
     Standing,
     objective_of,
+    objectives_text,
     params_of,
     plain_trial,
     space_of,
@@ -31,6 +32,9 @@ from orion_k8s.cli.tables import (
 )
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+
+FRONT_LINES = 10
+"""Trials of a front that are shown."""
 
 REASON_LINES = 5
 """Lines of the newest broken trial's reason that are shown."""
@@ -116,7 +120,10 @@ def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
     parts = [f"{counts[Status.COMPLETED]}{asked} completed"]
     parts += [f"{n} {s.value}" for s, n in counts.items() if n and s is not Status.COMPLETED]
     yield ", ".join(parts)
-    best = _best(storage, group)
+    fronts = [standing for standing in group if standing.goal.several]
+    for standing in fronts:
+        yield from _front_lines(standing)
+    best = None if fronts else _best(storage, group)
     if best is not None:
         standing, trial = best
         params = params_text(params_of(space_of(standing.record), trial))
@@ -135,6 +142,19 @@ def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
         yield f"suspended: {', '.join(whom)}"
     if counts[Status.BROKEN]:
         yield from _broken_lines(storage, group)
+
+
+def _front_lines(standing: Standing) -> Iterator[str]:
+    """Yield the trials of a front, the first ones of many."""
+    front, space = standing.front, space_of(standing.record)
+    if standing.count(Status.COMPLETED):
+        count = several(len(front), "trial")
+        yield f"front: {count} that no other beats ({standing.goal.describe()})"
+    for trial in front[:FRONT_LINES]:
+        params = params_text(params_of(space, trial))
+        yield f"  {objectives_text(trial)} (trial {trial.number}, {trial.id}): {params}"
+    if len(front) > FRONT_LINES:
+        yield "  … (all of them: status --json)"
 
 
 def _broken_lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
@@ -198,7 +218,11 @@ def _plain(storage: Storage, group: list[Standing], collapse: bool) -> Mapping[s
             "params": params_of(space_of(standing.record), trial),
         }
     if not collapse:
-        return {**group[0].plain(), "best": found}
+        told = {**group[0].plain(), "best": found}
+        if group[0].goal.several:
+            space = space_of(group[0].record)
+            told["front"] = [plain_trial(space, trial) for trial in group[0].front]
+        return told
     counts = _counts(group)
     return {
         "name": group[0].record.name,

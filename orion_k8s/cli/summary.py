@@ -15,7 +15,9 @@ from orion_k8s.cli.options import Given
 from orion_k8s.cli.progress import duration
 from orion_k8s.config import redact
 from orion_k8s.history import History
+from orion_k8s.history.pareto import front
 from orion_k8s.trial import ExperimentRecord, Status
+from orion_k8s.trial.goal import INFEASIBLE
 from orion_k8s.worker import Idle, Worker
 
 log = logging.getLogger(__name__)
@@ -106,6 +108,10 @@ class Summary:
         )
 
     def _best(self, worker: Worker, history: History, index: int, loss: float) -> Iterator[str]:
+        if history.width > 1:
+            good = history.losses[(history.losses <= INFEASIBLE).all(axis=1)]
+            yield f"Best: {int(front(good).sum())} trials that no other beats in all objectives"
+            return
         which = f"trial {history.ids[index]} (number {history.numbers[index]})"
         value = worker.claimer.goal.value(loss)
         if value is None:

@@ -232,7 +232,8 @@ def _new(
 ) -> ExperimentRecord:
     chosen = normalise(algorithm)
     seed = _seed(chosen, seed)
-    create(chosen, space, seed)  # refuses unknown names and parameters before anything is stored
+    # Refuses unknown names and parameters before anything is stored.
+    create(chosen, space, seed, len(goal))
     about = {"user": _user(), "created": time.time(), **(metadata or {})}
     return ExperimentRecord(
         id=new_id(),
@@ -274,7 +275,7 @@ def _update(
         changes_made["goal"] = aim.configuration
     if algorithm is not None and normalise(algorithm) != record.algorithm:
         chosen = normalise(algorithm)
-        create(chosen, stored, record.seed)
+        create(chosen, stored, record.seed, len(aim))
         changes_made["algorithm"] = chosen
     for word, value, before in (
         ("max_trials", max_trials, record.max_trials),

@@ -10,14 +10,18 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from orion_k8s.algorithm import Finished
 from orion_k8s.algorithm.registry import create
 from orion_k8s.client.settings import Settings
 from orion_k8s.client.stats import Stats
 from orion_k8s.errors import ExperimentRemoved, MissingExtra, NotFound, UsageError
+from orion_k8s.history.pareto import front
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, Goal, Status, Trial, TrialRecord
+from orion_k8s.trial.goal import INFEASIBLE
 from orion_k8s.worker import Claimer, worker_name
 from orion_k8s.worker.leases import MISSED
 from orion_k8s.worker.patience import Patience
@@ -46,7 +50,7 @@ class ExperimentView:
             self.storage,
             record,
             self._space,
-            create(record.algorithm, self._space, record.seed),
+            create(record.algorithm, self._space, record.seed, len(Goal.of(record.goal))),
             worker_name(),
             lease_s=MISSED * self.settings.heartbeat_s,
             call=patience.call,
@@ -164,6 +168,22 @@ class ExperimentView:
         self.refresh()
         return Stats.of(self._claimer.history, self._records(), self._claimer.goal)
 
+    def pareto_front(self) -> list[Trial]:
+        """Return the completed trials than which no other is better in one objective and no worse.
+
+        Trials that break a constraint are not among them. They are ordered by the first objective,
+        the best first; with a single objective they are those that have the best value.
+        """
+        with self._lock:
+            self.refresh()
+            history = self._claimer.history
+            losses = history.losses
+            good = np.flatnonzero((losses <= INFEASIBLE).all(axis=1))
+            best = {history.ids[index] for index in good[front(losses[good])]}
+        records = [r for r in self._records(Status.COMPLETED) if r.id in best]
+        records.sort(key=lambda record: (record.objective or 0.0, record.number))
+        return [self.trial_of(record) for record in records]
+
     # --- its trials ------------------------------------------------------------------------------
 
     def fetch_trials(self) -> list[Trial]:
@@ -203,7 +223,8 @@ class ExperimentView:
 
         Returns:
             one row a trial, in the order of `fetch_trials`; its columns are id, experiment_id,
-            number, status, suggested, reserved, completed (times), objective, and the parameters.
+            number, status, suggested, reserved, completed (times), objective, one
+            objective.NAME each where there are several, and the parameters.
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -223,6 +244,9 @@ class ExperimentView:
             "completed": [trial.end_time for trial in trials],
             "objective": [trial.objective for trial in trials],
         }
+        if self.aim.several:
+            for name in self.aim.directions:
+                columns[f"objective.{name}"] = [trial.objectives.get(name) for trial in trials]
         for name in self._space:
             column = name if name not in columns else f"params.{name}"
             columns[column] = [trial.params[name] for trial in trials]

@@ -350,7 +350,7 @@ RULES = (
     Rule(
         "I9 results are kept in hand through an outage",
         "worker/loop.py",
-        "self._patience.call(lambda: self._write(one, verdict))",
-        "self._write(one, verdict)",
+        "self._patience.call(lambda: self._write(one, verdict, loss))",
+        "self._write(one, verdict, loss)",
     ),
 )

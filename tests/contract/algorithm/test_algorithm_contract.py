@@ -164,3 +164,12 @@ class TestPBT(TestASHA):
 
     def make(self, space: Space, seed: int) -> Algorithm:
         return create({"pbt": {"population_size": 6, "generations": 4}}, space, seed)
+
+
+class TestNSGA2(AlgorithmContract):
+    """A small population, so that the runs breed."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"nsga2": {"population_size": 5}}, space, seed)

@@ -45,9 +45,7 @@ def test_hunts_go_up_until_the_goal(shell: Shell) -> None:
     assert (told["direction"], told["goal"], told["status"]) == ("maximize", 0.9, "done")
     assert told["best_objective"] == told["best"]["objective"] == best
     listed = json.loads(shell.ok("status", "-n", "e", "--json", "--all").stdout)
-    assert {t["objective"] for t in listed} == {
-        json.loads(t.values)[0] for t in trials
-    }
+    assert {t["objective"] for t in listed} == {json.loads(t.values)[0] for t in trials}
     info = shell.ok("info", "-n", "e").stdout
     assert "maximize; ends at 0.9" in info and f"{best:.10g}" in info
 
@@ -142,3 +140,50 @@ def test_a_bad_trial_is_bad_in_the_experiments_direction(shell: Shell) -> None:
         assert told["best_objective"] == value
         [trial] = shell.trials(name)
         assert trial.objective == 1e10
+
+
+TWO = """
+import sys
+from orion.client import report_bad_trial, report_results
+x = float(sys.argv[2])
+if x > 0.9:
+    report_bad_trial()
+else:
+    report_results([
+        {"name": "cost", "type": "objective", "value": x},
+        {"name": "score", "type": "objective", "value": x * x},
+        {"name": "ok", "type": "constraint", "value": x - 0.5},
+    ])
+"""
+
+
+def test_several_objectives(shell: Shell) -> None:
+    (shell.folder / "e.yaml").write_text(
+        "experiment:\n"
+        "  objectives: {score: maximize, cost: minimize}\n"
+        "  algorithm: nsga2\n"
+        "  max_trials: 6\n"
+        "  enqueue: [{x: 0.25}, {x: 0.5}, {x: 0.75}, {x: 0.95}]\n"
+    )
+    program = shell.program(TWO, "train.py", sys.executable)
+    words = ("hunt", "-n", "e", "-c", "e.yaml", program, PRIOR)
+    workers = [shell.start(*words) for _ in range(2)]
+    for done in map(ended, workers):
+        assert done.returncode == 0, done.stderr
+        assert "trials that no other beats in all objectives" in done.stdout
+    assert len(shell.trials(status=Status.COMPLETED)) == 6
+    status = shell.ok("status", "-n", "e").stdout
+    assert "(maximize score, minimize cost)" in status
+    assert "cost 0.5, score 0.25" in status and "0.75" not in status
+    [told] = json.loads(shell.ok("status", "-n", "e", "--json").stdout)
+    assert told["objectives"] == {"score": "maximize", "cost": "minimize"}
+    shown = [trial["objectives"] for trial in told["front"]]
+    assert {"cost": 0.25, "score": 0.0625} in shown and {"cost": 0.5, "score": 0.25} in shown
+    assert all(objectives["cost"] <= 0.5 or objectives["cost"] == 1e10 for objectives in shown)
+    info = shell.ok("info", "-n", "e").stdout
+    assert "cost 0.25, score 0.0625: x=0.25" in info
+    refused = shell.run("hunt", "-n", "e", "--direction", "maximize")
+    assert refused.returncode == 2 and "is to maximize score, minimize cost" in refused.stderr
+    shell.ok("hunt", "-n", "e", "--max-trials", "7")
+    values = shell.ok("k8s", "values", "-n", "e").stdout
+    assert "objectives:\n    score: maximize\n    cost: minimize" in values
