@@ -158,7 +158,8 @@ def params_of(space: Any, trial: TrialRecord) -> dict[str, Any]:
 
     try:
         values = json.loads(trial.values)
-        return dict(zip(space.names, space.load(values), strict=True))
+        found: dict[str, Any] = space.params(space.load(values))
+        return found
     except (ValueError, TypeError, InvalidParams) as error:
         raise DamagedDatabase(
             f"The database is damaged: trial {trial.number} (id {trial.id}) holds no point of the "

@@ -224,7 +224,8 @@ class ExperimentView:
         Returns:
             one row a trial, in the order of `fetch_trials`; its columns are id, experiment_id,
             number, status, suggested, reserved, completed (times), objective, one
-            objective.NAME each where there are several, and the parameters.
+            objective.NAME each where there are several, and the parameters (None where one is
+            not active).
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -249,7 +250,7 @@ class ExperimentView:
                 columns[f"objective.{name}"] = [trial.objectives.get(name) for trial in trials]
         for name in self._space:
             column = name if name not in columns else f"params.{name}"
-            columns[column] = [trial.params[name] for trial in trials]
+            columns[column] = [trial.params.get(name) for trial in trials]
         return pandas.DataFrame(columns)
 
     def _records(self, status: Status | None = None) -> Iterator[TrialRecord]:
@@ -260,7 +261,7 @@ class ExperimentView:
         return Trial(record, self._params(record), self._trial_dir(record))
 
     def _params(self, record: TrialRecord) -> dict[str, Any]:
-        return dict(zip(self._space, self._space.load(json.loads(record.values)), strict=True))
+        return self._space.params(self._space.load(json.loads(record.values)))
 
     def _trial_dir(self, record: TrialRecord) -> str:
         experiment = self._claimer.record
