@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from orion_k8s.algorithm.base import Algorithm
+from orion_k8s.algorithm.repeated import Repeated
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.space import Space
 
@@ -96,7 +97,11 @@ def find(name: str) -> type[Algorithm]:
 
 
 def create(
-    configuration: Mapping[str, Mapping[str, Any]], space: Space, seed: int, objectives: int = 1
+    configuration: Mapping[str, Mapping[str, Any]],
+    space: Space,
+    seed: int,
+    objectives: int = 1,
+    repetitions: int = 1,
 ) -> Algorithm:
     """Return the algorithm of a configuration as `normalise` gives it.
 
@@ -105,6 +110,7 @@ def create(
         space: the search space.
         seed: of the experiment.
         objectives: how many the experiment has.
+        repetitions: how often each point is measured.
 
     Raises:
         ConfigurationError: unknown name or parameter, a value that does not fit, or an algorithm
@@ -137,4 +143,5 @@ def create(
         raise ConfigurationError(
             f"The algorithm '{name}' needs {' and '.join(missing)} too: add them."
         )
-    return found(space, seed, **arguments)
+    algorithm = found(space, seed, **arguments)
+    return algorithm if repetitions == 1 else Repeated(algorithm, repetitions)

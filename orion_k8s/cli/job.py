@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orion_k8s.cli.folder import default_folder, make_folder
-from orion_k8s.client.opening import GOAL_WORDS, ensure, fetch
+from orion_k8s.client.opening import ensure, fetch
 from orion_k8s.config import Configuration, Level
 from orion_k8s.script import Command
 from orion_k8s.script.config_file import MARK
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, Goal
+from orion_k8s.trial.goal import WORDS
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def stored_layer(record: ExperimentRecord) -> dict[str, Any]:
         "direction": None if aim.several else aim.direction,
         "goal": aim.target,
         "objectives": dict(aim.directions) if aim.several else {},
+        "repetitions": aim.repetitions,
     }
     if record.working_dir:
         experiment["working_dir"] = record.working_dir
@@ -117,7 +119,7 @@ def open_job(
 
 def asked_goal(configuration: Configuration) -> dict[str, Any]:
     """Return what somebody says of the goal; what the stored experiment says is not repeated."""
-    keys = {word: f"experiment.{word}" for word in GOAL_WORDS}
+    keys = {word: f"experiment.{word}" for word in WORDS}
     return {
         word: configuration.value(key)
         for word, key in keys.items()

@@ -101,7 +101,7 @@ class Observer:
         if worker is None:
             return None
         history, record = worker.claimer.history, worker.claimer.record
-        best = history.best()
+        best = worker.claimer.points(follow=False).best()
         completed = history.count(Status.COMPLETED)
         return Snapshot(
             completed=completed,

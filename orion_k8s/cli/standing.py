@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,12 +31,15 @@ class Standing:
         workers: names of the workers that hold a live lease.
         front: where there are several objectives, the trials that no other is better than in all
             of them, ordered by the first one.
+        mean: where each point is measured several times, the lowest mean loss of a point and its
+            first trial.
     """
 
     record: ExperimentRecord
     view: Overview
     workers: tuple[str, ...] = ()
     front: tuple[TrialRecord, ...] = ()
+    mean: tuple[float, TrialRecord] | None = None
 
     def count(self, *statuses: Status) -> int:
         """Return how many trials have one of the statuses."""
@@ -65,14 +69,21 @@ class Standing:
     @property
     def best(self) -> float | None:
         """The best objective of a trial that breaks no constraint; None without one."""
-        return self.goal.value(self.view.best)
+        return self.goal.value(self.loss)
+
+    @property
+    def loss(self) -> float | None:
+        """The lowest loss, or mean of losses where each point is measured several times."""
+        if self.goal.repetitions > 1:
+            return None if self.mean is None else self.mean[0]
+        return self.view.best
 
     def _reached(self) -> bool:
         thresholds = self.goal.thresholds
-        if not thresholds or self.view.best is None:
+        if not thresholds or self.loss is None:
             return False
         if not self.goal.several:
-            return self.view.best <= thresholds[0]
+            return self.loss <= thresholds[0]
         # Whoever reaches it is on the front, or somebody is that is better still.
         losses = [json.loads(trial.losses or "[]") for trial in self.front]
         return any(all(map(le, found, thresholds)) for found in losses)
@@ -116,7 +127,8 @@ def standings(storage: Storage, records: list[ExperimentRecord]) -> list[Standin
         workers: tuple[str, ...] = ()
         if view.counts.get(Status.RESERVED):
             workers = tuple(storage.live_workers(record.id))
-        found.append(Standing(record, view, workers, _front(storage, record)))
+        front, mean = _front(storage, record), _mean(storage, record)
+        found.append(Standing(record, view, workers, front, mean))
     return found
 
 
@@ -134,6 +146,24 @@ def _front(storage: Storage, record: ExperimentRecord) -> tuple[TrialRecord, ...
     kept = front(np.array([json.loads(trial.losses or "") for trial in good]))
     found = [trial for trial, best in zip(good, kept.tolist(), strict=True) if best]
     return tuple(sorted(found, key=lambda trial: (trial.objective or 0.0, trial.number)))
+
+
+def _mean(storage: Storage, record: ExperimentRecord) -> tuple[float, TrialRecord] | None:
+    times = Goal.of(record.goal).repetitions
+    if times == 1:
+        return None
+    from orion_k8s.algorithm.repeated import mean_of
+
+    points: dict[int, list[TrialRecord]] = {}
+    for trial in storage.trials(record.id):
+        points.setdefault(min(trial.number, trial.number // times), []).append(trial)
+    best: tuple[float, int] | None = None
+    for point, trials in points.items():
+        ended = [t for t in trials if t.status in (Status.COMPLETED, Status.BROKEN)]
+        losses = [t.objective for t in ended if t.objective is not None]
+        if losses and (point < 0 or len(ended) == times):
+            best = min(best or (math.inf, 0), (mean_of(losses), point))
+    return None if best is None else (best[0], points[best[1]][0])
 
 
 def objectives_text(trial: TrialRecord) -> str:

@@ -127,8 +127,11 @@ def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
     if best is not None:
         standing, trial = best
         params = params_text(params_of(space_of(standing.record), trial))
-        word = "best" if standing.goal.value(trial.objective) is not None else NEAREST
-        yield f"{word}: {plain(objective_of(trial))} (trial {trial.number}, {trial.id}): {params}"
+        word = "best" if standing.best is not None else NEAREST
+        value = objective_of(trial) if standing.mean is None else standing.best
+        times = standing.goal.repetitions
+        which = "" if times == 1 else f"the mean of {times}, first "
+        yield f"{word}: {plain(value)} ({which}trial {trial.number}, {trial.id}): {params}"
     workers = sorted({worker for standing in group for worker in standing.workers})
     if workers:
         some = ", ".join(map(plain, workers[:5])) + (", …" if len(workers) > 5 else "")
@@ -181,14 +184,12 @@ def _best(storage: Storage, group: list[Standing]) -> tuple[Standing, TrialRecor
     # Losses of versions that aim at something else can't be compared: the newest decides.
     aim = group[-1].goal.directions
     with_best = [
-        (s.view.best, n)
-        for n, s in enumerate(group)
-        if s.view.best is not None and s.goal.directions == aim
+        (s.loss, n) for n, s in enumerate(group) if s.loss is not None and s.goal.directions == aim
     ]
     if not with_best:
         return None
     standing = group[min(with_best)[1]]
-    trial = storage.best(standing.record.id)
+    trial = storage.best(standing.record.id) if standing.mean is None else standing.mean[1]
     return None if trial is None else (standing, trial)
 
 
@@ -214,7 +215,7 @@ def _plain(storage: Storage, group: list[Standing], collapse: bool) -> Mapping[s
         standing, trial = best
         found = {
             **{"version": standing.record.version, "id": trial.id, "number": trial.number},
-            **{"objective": objective_of(trial)},
+            "objective": objective_of(trial) if standing.mean is None else standing.best,
             "params": params_of(space_of(standing.record), trial),
         }
     if not collapse:

@@ -57,16 +57,16 @@ class Summary:
             drop_stdout()
 
     def _log(self, worker: Worker, end: BaseException | None) -> None:
-        history = worker.claimer.history
         data: dict[str, Any] = {"completed": worker.report.completed, "best": None}
-        best = history.best()
+        points = worker.claimer.points()
+        best = points.best()
         if best is not None:
             index, loss = best
             data["best"] = {
-                "trial": history.ids[index],
-                "number": int(history.numbers[index]),
+                "trial": points.ids[index],
+                "number": int(points.numbers[index]),
                 "objective": worker.claimer.goal.value(loss),
-                "params": worker.claimer.space.params(history.values(index)),
+                "params": worker.claimer.space.params(points.values(index)),
             }
         text = self._standing(worker, worker.claimer.record or self.record, end)
         log.log(SAID, text, extra={"data": data})
@@ -76,9 +76,10 @@ class Summary:
         history = worker.claimer.history
         record = worker.claimer.record or self.record
         yield self._standing(worker, record, end)
-        best = history.best()
+        points = worker.claimer.points()
+        best = points.best()
         if best is not None:
-            yield from self._best(worker, history, *best)
+            yield from self._best(worker, points, *best)
         running = history.count(Status.RESERVED)
         if running:
             count = "1 trial runs" if running == 1 else f"{running} trials run"

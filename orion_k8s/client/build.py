@@ -8,7 +8,7 @@ from typing import Any
 
 from orion_k8s.client.experiment import ExperimentClient
 from orion_k8s.client.history import open_history
-from orion_k8s.client.opening import GOAL_WORDS, ensure, fetch, find
+from orion_k8s.client.opening import ensure, fetch, find
 from orion_k8s.client.settings import Settings
 from orion_k8s.config import Configuration, resolve
 from orion_k8s.errors import ConfigurationError
@@ -16,6 +16,7 @@ from orion_k8s.executor import Executor
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord
+from orion_k8s.trial.goal import WORDS
 
 
 def build_experiment(
@@ -33,6 +34,7 @@ def build_experiment(
     direction: str | None = None,
     goal: float | Mapping[str, float] | None = None,
     objectives: Mapping[str, str] | None = None,
+    repetitions: int | None = None,
 ) -> ExperimentClient:
     """Return the experiment of that name, made if it is missing.
 
@@ -55,6 +57,8 @@ def build_experiment(
         goal: value of the objective that ends the experiment; name → value where there are
             several; None for what is stored, or none.
         objectives: name → direction, where there are several.
+        repetitions: how often each point is measured, to count by its mean; None for what is
+            stored, or once.
 
     Raises:
         NotFound: it is missing and no space was given.
@@ -74,6 +78,7 @@ def build_experiment(
         stored = find(history, name, version)
         configured = _experiment_defaults(configuration, stored)
         asked = {"direction": direction, "goal": goal, "objectives": objectives}
+        asked["repetitions"] = repetitions
         record = ensure(
             history,
             name,
@@ -168,7 +173,7 @@ def _experiment_defaults(
     configuration: Configuration, stored: ExperimentRecord | None
 ) -> dict[str, Any]:
     """Return what configuration says of a new experiment; nothing where there is a stored one."""
-    words = ("algorithm", "max_trials", "max_broken", "working_dir", *GOAL_WORDS)
+    words = ("algorithm", "max_trials", "max_broken", "working_dir", *WORDS)
     if stored is not None:
         return dict.fromkeys(words)
     return {

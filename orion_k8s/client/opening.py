@@ -24,9 +24,6 @@ from orion_k8s.space import Space
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, Goal, TrialRecord, new_id
 
-GOAL_WORDS = ("direction", "goal", "objectives")
-"""What is said of an experiment's goal, by these words in configuration and in Python."""
-
 NAME_LIMIT = 300
 """Characters in a name: it becomes part of an index's key."""
 
@@ -233,7 +230,7 @@ def _new(
     chosen = normalise(algorithm)
     seed = _seed(chosen, seed)
     # Refuses unknown names and parameters before anything is stored.
-    create(chosen, space, seed, len(goal))
+    create(chosen, space, seed, len(goal), goal.repetitions)
     about = {"user": _user(), "created": time.time(), **(metadata or {})}
     return ExperimentRecord(
         id=new_id(),
@@ -275,7 +272,7 @@ def _update(
         changes_made["goal"] = aim.configuration
     if algorithm is not None and normalise(algorithm) != record.algorithm:
         chosen = normalise(algorithm)
-        create(chosen, stored, record.seed, len(aim))
+        create(chosen, stored, record.seed, len(aim), aim.repetitions)
         changes_made["algorithm"] = chosen
     for word, value, before in (
         ("max_trials", max_trials, record.max_trials),
@@ -305,6 +302,13 @@ def _aim(record: ExperimentRecord, asked: Mapping[str, Any]) -> Goal:
                 f"{wanted.describe()}: make a new version with -v {record.version + 1} "
                 f"(version={record.version + 1} in Python)."
             )
+    times = asked.get("repetitions")
+    if times is not None and Goal.asked(repetitions=times).repetitions != stored.repetitions:
+        raise GoalChanged(
+            f"'{record.name}' version {record.version} measures each point {stored.repetitions} "
+            f"times, not {times}: make a new version with -v {record.version + 1} "
+            f"(version={record.version + 1} in Python)."
+        )
     target = asked.get("goal")
     return stored if target is None else stored.with_target(target)
 

@@ -46,11 +46,12 @@ class ExperimentView:
         _open.add(self)
 
     def _new_claimer(self, record: ExperimentRecord, patience: Patience) -> Claimer:
+        aim = Goal.of(record.goal)
         return Claimer(
             self.storage,
             record,
             self._space,
-            create(record.algorithm, self._space, record.seed, len(Goal.of(record.goal))),
+            create(record.algorithm, self._space, record.seed, len(aim), aim.repetitions),
             worker_name(),
             lease_s=MISSED * self.settings.heartbeat_s,
             call=patience.call,
@@ -143,7 +144,7 @@ class ExperimentView:
             wanted, history = self.record.max_trials, self._claimer.history
             if wanted is not None and history.count(Status.COMPLETED) >= wanted:
                 return True
-            if history.reaches(self._claimer.goal.thresholds):
+            if self._claimer.points().reaches(self._claimer.goal.thresholds):
                 return True
             return self._used_up()
 
@@ -166,7 +167,8 @@ class ExperimentView:
     def stats(self) -> Stats:
         """How the experiment stands, read anew."""
         self.refresh()
-        return Stats.of(self._claimer.history, self._records(), self._claimer.goal)
+        claimer = self._claimer
+        return Stats.of(claimer.history, claimer.points(), self._records(), claimer.goal)
 
     def pareto_front(self) -> list[Trial]:
         """Return the completed trials than which no other is better in one objective and no worse.
@@ -176,7 +178,7 @@ class ExperimentView:
         """
         with self._lock:
             self.refresh()
-            history = self._claimer.history
+            history = self._claimer.points()
             losses = history.losses
             good = np.flatnonzero((losses <= INFEASIBLE).all(axis=1))
             best = {history.ids[index] for index in good[front(losses[good])]}

@@ -166,6 +166,13 @@ _TABLE = (
     ),
     Option(
         "experiment",
+        "repetitions",
+        Integer(1, 20),
+        1,
+        "how often each point is measured, to count by its mean; max_trials counts measurements",
+    ),
+    Option(
+        "experiment",
         "enqueue",
         Tables("[{lr: 0.1}]"),
         [],

@@ -328,6 +328,10 @@ class History:
         """Return the point of the trial at `index` of the columns as plain values."""
         return self.space.load(json.loads(self._values[index]))
 
+    def text(self, index: int) -> str:
+        """Return the canonical text of the point at `index` of the columns; "" of a tombstone."""
+        return self._values[index]
+
     def index(self, number: int) -> int | None:
         """Return where in the columns the trial of that number is, or None."""
         return self._index.get(number)

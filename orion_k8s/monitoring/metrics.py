@@ -57,7 +57,7 @@ def families(worker: Worker) -> Iterator[Any]:
     if record.max_trials is not None:
         wanted = "Completed trials that end the experiment."
         yield gauge("max_trials", wanted, record.max_trials)
-    best = history.best()
+    best = claimer.points(follow=False).best()
     value = claimer.goal.value(best[1]) if best else None
     if value is not None:
         told = "Best objective so far, as it was reported."

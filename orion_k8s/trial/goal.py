@@ -16,7 +16,7 @@ import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -30,6 +30,12 @@ INFEASIBLE = 1e290
 
 ONLY = ""
 """Stands for the name of an only objective, which may have any."""
+
+WORDS = ("direction", "goal", "objectives", "repetitions")
+"""What is said of a goal, by these words in configuration and in Python."""
+
+MOST_TIMES = 20
+"""Of so many measurements one that breaks a constraint makes the mean break it, too."""
 
 MOST_OBJECTIVES = 10
 """Beyond that nearly no point is better than another in all of them."""
@@ -57,10 +63,12 @@ class Goal:
             objective is called "" here, and may have any name in the results.
         targets: name → value that ends the experiment; where there are several, one trial has to
             reach all that are given.
+        repetitions: how often each point is measured; its mean counts.
     """
 
     directions: Mapping[str, str] = field(default_factory=lambda: {ONLY: MINIMIZE})
     targets: Mapping[str, float] = field(default_factory=dict)
+    repetitions: int = 1
 
     @classmethod
     def of(cls, configuration: Mapping[str, Any]) -> Goal:
@@ -69,16 +77,23 @@ class Goal:
         Raises:
             ConfigurationError: it says what makes no sense.
         """
-        return cls.asked(*(configuration.get(k) for k in ("direction", "goal", "objectives")))
+        return cls.asked(*(configuration.get(k) for k in WORDS))
 
     @classmethod
-    def asked(cls, direction: Any = None, goal: Any = None, objectives: Any = None) -> Goal:
+    def asked(
+        cls,
+        direction: Any = None,
+        goal: Any = None,
+        objectives: Any = None,
+        repetitions: Any = None,
+    ) -> Goal:
         """Return the goal that a person asked for.
 
         Args:
             direction: "minimize" (as None) or "maximize", of a single objective.
             goal: value that ends the experiment; name → value where there are several.
             objectives: name → direction, of several objectives.
+            repetitions: measurements of each point; None for one.
 
         Raises:
             ConfigurationError: it makes no sense.
@@ -95,7 +110,16 @@ class Goal:
                     f"maximize, latency: minimize}}, not {objectives!r}."
                 )
             directions = {str(name): _direction(word) for name, word in objectives.items()}
-        return cls(directions, _targets(goal, directions))
+        times = 1 if repetitions is None else repetitions
+        if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= MOST_TIMES:
+            raise ConfigurationError(
+                f"repetitions must be a whole number from 1 to {MOST_TIMES}, not {times!r}."
+            )
+        if times > 1 and len(directions) > 1:
+            raise ConfigurationError(
+                "Several objectives are measured once each: take `repetitions` out."
+            )
+        return cls(directions, _targets(goal, directions), times)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -107,12 +131,15 @@ class Goal:
             said["direction"] = self.directions[ONLY]
         if self.targets:
             said["goal"] = dict(self.targets) if self.several else self.targets[ONLY]
+        if self.repetitions != 1:
+            said["repetitions"] = self.repetitions
         return said
 
     def plain(self) -> dict[str, Any]:
         """Return all of it as plain data, for people's programs."""
         directions = dict(self.directions) if self.several else self.direction
-        return {"objectives" if self.several else "direction": directions, "goal": self.target}
+        said = {"objectives" if self.several else "direction": directions, "goal": self.target}
+        return said if self.repetitions == 1 else {**said, "repetitions": self.repetitions}
 
     def with_target(self, target: Any) -> Goal:
         """Return the same with another value that ends the experiment; None for none.
@@ -120,7 +147,7 @@ class Goal:
         Raises:
             ConfigurationError: it makes no sense.
         """
-        return Goal(self.directions, _targets(target, self.directions))
+        return replace(self, targets=_targets(target, self.directions))
 
     def __len__(self) -> int:
         """Return how many objectives there are."""

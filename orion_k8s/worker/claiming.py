@@ -16,6 +16,7 @@ from enum import Enum
 from functools import partial
 
 from orion_k8s.algorithm import Algorithm, Finished, Suggestion
+from orion_k8s.algorithm.repeated import Points
 from orion_k8s.history import History
 from orion_k8s.space import Space
 from orion_k8s.storage import Conflict, Storage
@@ -117,6 +118,7 @@ class Claimer:
         self.storage = storage
         self.record: ExperimentRecord | None = record
         self.goal = Goal.of(record.goal)
+        self._points = Points(self.goal.repetitions, space)
         self.experiment = record.id
         self.space = space
         self.algorithm = algorithm
@@ -169,6 +171,16 @@ class Claimer:
         """Read the experiment's record from the database."""
         self.look_at_record(self._call(lambda: self.storage.experiment(self.experiment)))
 
+    def points(self, follow: bool = True) -> History:
+        """Return the mirror; of points and their means, where each is measured several times.
+
+        Args:
+            follow: take in what is new; other threads than this worker's only look.
+        """
+        if self._points.repetitions == 1:
+            return self.history
+        return self._points.follow(self.history) if follow else self._points.history
+
     # --- the next trial --------------------------------------------------------------------------
 
     def acquire(self) -> TrialRecord | Idle:
@@ -177,6 +189,7 @@ class Claimer:
         In the steady state it costs one read and one insert.
         """
         self.refresh()
+        self.points()
         while True:
             idle = self._ended()
             if idle is not None:
@@ -201,7 +214,7 @@ class Claimer:
             done = record.max_trials is not None and (
                 history.count(Status.COMPLETED) >= record.max_trials
             )
-            reached = history.reaches(self.goal.thresholds)
+            reached = bool(self.goal.targets) and self.points().reaches(self.goal.thresholds)
             broken = history.count(Status.BROKEN) >= max(1, record.max_broken)
             if not (done or reached or broken):
                 return None
@@ -267,6 +280,9 @@ class Claimer:
         while True:
             with self.tally.suggest:
                 suggestion = self.algorithm.suggest(number, attempt, self.history)
+            if not isinstance(suggestion, Suggestion) and number != numbers[0]:
+                number, attempt = numbers[0], 0  # the first of all may have something to do
+                continue
             if isinstance(suggestion, Finished):
                 return suggestion
             if not isinstance(suggestion, Suggestion):
@@ -318,7 +334,7 @@ class Claimer:
             id=new_id(),
             number=number,
             values=values,
-            identity=identity_of(values, suggestion.parent),
+            identity=identity_of(values, suggestion.parent, suggestion.repetition),
             token=new_token(),
             worker=self.worker,
             decision=suggestion.decision,

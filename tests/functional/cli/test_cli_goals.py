@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hunting import Shell, ended
+from hunting import SQUARE, Shell, ended
 
 from orion_k8s.trial import Status
 
@@ -187,3 +187,20 @@ def test_several_objectives(shell: Shell) -> None:
     shell.ok("hunt", "-n", "e", "--max-trials", "7")
     values = shell.ok("k8s", "values", "-n", "e").stdout
     assert "objectives:\n    score: maximize\n    cost: minimize" in values
+
+
+def test_points_are_measured_several_times(shell: Shell) -> None:
+    log = shell.folder / "count"
+    noisy = f'echo >> {log}\nset -- "$1" "$(wc -l < {log})"\n' + SQUARE
+    (shell.folder / "e.yaml").write_text(
+        "experiment: {repetitions: 2, direction: maximize, max_trials: 6}\n"
+    )
+    out = shell.ok("hunt", "-n", "e", "-c", "e.yaml", shell.program(noisy), PRIOR).stdout
+    trials = shell.trials()
+    assert [len({t.values for t in trials[i : i + 2]}) for i in (0, 2, 4)] == [1, 1, 1]
+    assert f"Best: 5.5, trial {trials[4].id}" in out
+    status = shell.ok("status", "-n", "e").stdout
+    assert f"best: 5.5 (the mean of 2, first trial 4, {trials[4].id})" in status
+    [told] = json.loads(shell.ok("status", "-n", "e", "--json").stdout)
+    assert told["best_objective"] == told["best"]["objective"] == 5.5 and told["repetitions"] == 2
+    assert "repetitions: 2" in shell.ok("k8s", "values", "-n", "e").stdout

@@ -60,8 +60,10 @@ def worker_of(storage: Alive) -> Any:
     """Return what the observer looks at of a worker: its mirror, and the way to the database."""
     space = Space.parse({"x": "uniform(0, 1)"})
     record = ExperimentRecord("e1", "e", 1, {}, {"random": {}}, 1, max_trials=10)
+    history = History(space)
     claimer = SimpleNamespace(
-        history=History(space),
+        history=history,
+        points=lambda follow: history,
         goal=Goal(),
         record=record,
         storage=storage,
