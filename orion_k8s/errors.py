@@ -55,6 +55,10 @@ class SpaceChanged(UsageError):
     """The search space differs from the one stored under this name and version."""
 
 
+class GoalChanged(UsageError):
+    """The experiment aims at something else than what is stored under this name and version."""
+
+
 class NotFound(UsageError):
     """There is no such experiment or trial."""
 

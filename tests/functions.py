@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from orion_k8s.testing.simulated import Trials
@@ -34,3 +34,25 @@ def rastrigin(x: Sequence[float]) -> float:
 def best(trials: Trials) -> float:
     """Return the lowest objective of simulated trials."""
     return min(row.objective for row in trials.rows.values() if row.objective is not None)
+
+
+def zdt1(point: Sequence[float]) -> list[float]:
+    """Return ZDT1 of a point in the unit cube: a convex front (Zitzler, Deb and Thiele, 2000)."""
+    g = 1 + 9 * sum(point[1:]) / (len(point) - 1)
+    return [point[0], g * (1 - math.sqrt(point[0] / g))]
+
+
+def zdt2(point: Sequence[float]) -> list[float]:
+    """Return ZDT2 of a point in the unit cube: a concave front."""
+    g = 1 + 9 * sum(point[1:]) / (len(point) - 1)
+    return [point[0], g * (1 - (point[0] / g) ** 2)]
+
+
+def hypervolume(points: Iterable[Sequence[float]], corner: tuple[float, float]) -> float:
+    """Return how much of the plane two losses dominate below a corner."""
+    total, top = 0.0, corner[1]
+    for one, other in sorted(map(tuple, points)):
+        if one < corner[0] and other < top:
+            total += (corner[0] - one) * (top - other)
+            top = other
+    return total

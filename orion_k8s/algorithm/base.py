@@ -33,11 +33,13 @@ class Suggestion:
         decision: unique key of a decision about existing trials, e.g. "bracket 0 repetition 1 rung
             2 slot 5".
         parent: id of the trial that this one continues.
+        repetition: which measurement of the point it is, where there are several.
     """
 
     values: tuple[Any, ...]
     decision: str | None = None
     parent: str | None = None
+    repetition: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     """The word in configuration."""
+    several_objectives: ClassVar[bool] = False
+    """Whether it takes several objectives: `history.losses`, not `history.objectives` alone."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space

@@ -48,10 +48,12 @@ class Perturb:
 
     def explore(self, rng: np.random.Generator, space: Space, values: Values) -> Values:
         """Return new values."""
-        fresh = draw(rng, space)
+        [fresh] = space.decode(rng.random((1, space.width)), settled=False)
         changed = [
             self._perturb(rng, value, dimension.interval, dimension.kind == "integer")
-            if dimension.kind in ("real", "integer") and dimension.interval is not None
+            if dimension.interval is not None
+            and dimension.kind in ("real", "integer")
+            and value is not None  # it was not active
             else new
             for dimension, value, new in zip(space.dimensions, values, fresh, strict=True)
         ]

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from orion_k8s.algorithm.base import Algorithm
+from orion_k8s.algorithm.repeated import Repeated
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.space import Space
 
@@ -32,8 +33,12 @@ _OURS = {
     "turbo": "orion_k8s.algorithm.turbo:TuRBO",
     "auto": "orion_k8s.algorithm.auto:Auto",
     "optuna": "orion_k8s.algorithm.optuna:Optuna",
+    "nsga2": "orion_k8s.algorithm.nsga2:NSGA2",
 }
 """Found without a search through the installed packages, which takes longer than all the rest."""
+
+_OF_SEVERAL = ("nsga2", "tpe", "random", "sobol", "gridsearch")
+"""Those of ours that take several objectives, what learns from them first."""
 
 DEFAULT = "random"
 
@@ -100,6 +105,8 @@ def create(
     configuration: Mapping[str, Mapping[str, Any]],
     space: Space,
     seed: int,
+    objectives: int = 1,
+    repetitions: int = 1,
     max_trials: int | None = None,
 ) -> Algorithm:
     """Return the algorithm of a configuration as `normalise` gives it.
@@ -108,14 +115,22 @@ def create(
         configuration: {name: parameters}; a parameter `seed` has gone into `seed` already.
         space: the search space.
         seed: of the experiment.
+        objectives: how many the experiment has.
+        repetitions: how often each point is measured.
         max_trials: of the experiment, for an algorithm with a parameter of that name that is not
             given.
 
     Raises:
-        ConfigurationError: unknown name or parameter, or a value that does not fit.
+        ConfigurationError: unknown name or parameter, a value that does not fit, or an algorithm
+            that takes one objective where there are several.
     """
     name, parameters = next(iter(configuration.items()))
     found = find(name)
+    if objectives > 1 and not found.several_objectives:
+        raise ConfigurationError(
+            f"The algorithm '{name}' takes one objective, and the experiment has {objectives}: "
+            f"take {', '.join(_OF_SEVERAL)}."
+        )
     signature = inspect.signature(found).parameters.values()
     named = [p for p in signature if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     parameters_of = [p for p in named if p.name not in ("space", "seed")]
@@ -138,4 +153,5 @@ def create(
         raise ConfigurationError(
             f"The algorithm '{name}' needs {' and '.join(missing)} too: add them."
         )
-    return found(space, seed, **arguments)
+    algorithm = found(space, seed, **arguments)
+    return algorithm if repetitions == 1 else Repeated(algorithm, repetitions)

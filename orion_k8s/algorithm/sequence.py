@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from bisect import bisect_left
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ _WASTE = 8
 
 class FixedSequence(Algorithm):
     """An algorithm whose points come in an order fixed by the seed."""
+
+    several_objectives: ClassVar[bool] = True
 
     def __init__(self, space: Space, seed: int) -> None:
         super().__init__(space, seed)

@@ -4,7 +4,10 @@ Sources: J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for Hyper
 Optimization", NIPS 2011, doi:10.5555/2986459.2986743; S. Falkner, A. Klein and F. Hutter, "BOHB",
 ICML 2018, arXiv:1807.01774 (product kernels); S. Watanabe, "Tree-Structured Parzen Estimator:
 Understanding Its Algorithm Components and Their Roles for Better Empirical Performance", 2023,
-arXiv:2304.11127.
+arXiv:2304.11127; Y. Ozaki, Y. Tanigaki, S. Watanabe and M. Onishi, "Multiobjective Tree-Structured
+Parzen Estimator for Computationally Expensive Optimization Problems", GECCO 2020,
+doi:10.1145/3377930.3389817 (several objectives: the good trials are those of the first fronts; of
+the last front that is taken in part, those that have most room on it).
 
 Nothing is saved and nothing grows: the best trials, a sample of the others, and the pending ones
 make the two densities, so a suggestion costs the same at a hundred trials and at a hundred
@@ -27,6 +30,7 @@ from orion_k8s.algorithm.parzen import Parzen
 from orion_k8s.algorithm.random import Random
 from orion_k8s.algorithm.reference import Reference, by_number, without
 from orion_k8s.algorithm.rungs import whole_only
+from orion_k8s.algorithm.survivors import Survivors
 from orion_k8s.algorithm.tpe_parameters import blocks_of, distances_of
 from orion_k8s.history import History
 from orion_k8s.space import Space
@@ -69,6 +73,7 @@ class TPE(Algorithm):
     """
 
     name: ClassVar[str] = "tpe"
+    several_objectives: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -112,6 +117,7 @@ class TPE(Algorithm):
         }
         self._prior = Random(space, seed)
         self._reference = Reference(seed, MOST_GOOD, MOST_GOOD + MOST_BAD, whole_only(space))
+        self._survivors = Survivors(2 * MOST_GOOD, whole_only(space))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -160,6 +166,8 @@ class TPE(Algorithm):
         """Return the indexes of the good trials and of the bad ones, each in order of number."""
         reference, objectives = self._reference, history.objectives
         count = min(MOST_GOOD, math.ceil(self._gamma * reference.completed))
+        if history.width > 1:
+            return self._split_fronts(history, count)
         good, pending = reference.best[:count], np.empty(0, dtype=np.intp)
         lie = self._lie.objective(objectives)
         if lie is not None:
@@ -171,6 +179,19 @@ class TPE(Algorithm):
                 pending = without(pending, good)
         others = without(reference.sampled, good)[:MOST_BAD]
         bad = np.concatenate([others, pending])
+        return by_number(history, good), by_number(history, bad)
+
+    def _split_fronts(self, history: History, count: int) -> tuple[IntArray, IntArray]:
+        """Return the same where there are several objectives.
+
+        What a pending trial is taken for is no number there: it is bad, or left out.
+        """
+        self._survivors.follow(history)
+        good = self._survivors.best[:count]
+        bad = without(self._reference.sampled, good)[:MOST_BAD]
+        if self._lie.kind != "none":
+            pending = by_number(history, self._reference.pending)[-MOST_PENDING:]
+            bad = np.concatenate([bad, pending])
         return by_number(history, good), by_number(history, bad)
 
     def _weights(self, count: int) -> FloatArray:

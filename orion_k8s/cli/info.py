@@ -87,10 +87,22 @@ def _sections(
         count = sum(1 for trial in view.fetch_trials_by_status("completed") if trial.stopped)
         stopped = [("stopped early", str(count))]
     yield "Trials", [*counts, *stopped, *times] or [("none", "")]
-    if stats.best_trials_id is not None:
+    if view.aim.several:
+        yield "Best trials, by their objectives", list(_front(view))
+    elif stats.best_trials_id is not None:
         trial = view.get_trial(stats.best_trials_id)
         objective = f"{stats.best_evaluation:.10g}"
         yield "Best trial", [("id", trial.id), ("objective", objective), *_params(trial.params)]
+    elif stats.trials_completed:
+        yield "Best trial", [("none", "every one breaks a constraint")]
+
+
+def _front(view: ExperimentView) -> Iterator[tuple[str, str]]:
+    from orion_k8s.cli.tables import params_text
+
+    for trial in view.pareto_front():
+        values = ", ".join(f"{name} {value:.6g}" for name, value in trial.objectives.items())
+        yield f"trial {trial.number}", f"{values}: {params_text(trial.params)}"
 
 
 def _about(
@@ -99,6 +111,7 @@ def _about(
     yield "id", record.id
     yield "database", database
     from orion_k8s.client.opening import stopping_of
+    from orion_k8s.trial import Goal
 
     metadata = record.metadata
     if metadata.get("user"):
@@ -123,6 +136,8 @@ def _about(
                 for name, given in stopping.items()
             ),
         )
+    aim = Goal.of(record.goal)
+    yield "aims to", aim.describe() + (f"; ends at {aim.target}" if aim.targets else "")
     yield "max trials", "no limit" if record.max_trials is None else str(record.max_trials)
     yield "max broken", str(record.max_broken)
     yield "folder", record.working_dir or "none"

@@ -14,7 +14,8 @@ from orion_k8s.script import Command
 from orion_k8s.script.config_file import MARK
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
-from orion_k8s.trial import ExperimentRecord
+from orion_k8s.trial import ExperimentRecord, Goal
+from orion_k8s.trial.goal import WORDS
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,17 @@ class Job:
 
 def stored_layer(record: ExperimentRecord) -> dict[str, Any]:
     """Return what a stored experiment says, for `config.resolve`."""
+    aim = Goal.of(record.goal)
     experiment: dict[str, Any] = {
         "space": dict(record.space),
         "seed": record.seed,
         "algorithm": record.algorithm,
         "max_trials": record.max_trials,
         "max_broken": record.max_broken,
+        "direction": None if aim.several else aim.direction,
+        "goal": aim.target,
+        "objectives": dict(aim.directions) if aim.several else {},
+        "repetitions": aim.repetitions,
     }
     stopping = stopping_of(record)
     if stopping:
@@ -109,8 +115,20 @@ def open_job(
         configuration.value("experiment.seed"),
         metadata,
         configuration.value("experiment.stopping"),
+        asked_goal(configuration),
+        configuration.value("experiment.enqueue"),
     )
     return Job(_brought_up(storage, configuration, record), told, cwd)
+
+
+def asked_goal(configuration: Configuration) -> dict[str, Any]:
+    """Return what somebody says of the goal; what the stored experiment says is not repeated."""
+    keys = {word: f"experiment.{word}" for word in WORDS}
+    return {
+        word: configuration.value(key)
+        for word, key in keys.items()
+        if configuration.source(key).level not in (Level.DEFAULT, Level.STORED)
+    }
 
 
 def _brought_up(
@@ -122,6 +140,9 @@ def _brought_up(
         # Said by a stronger level than the stored experiment: "no limit".
         if configuration.source("experiment.max_trials").level > Level.STORED:
             changes["max_trials"] = None
+    if record.goal.get("goal") is not None and configuration.value("experiment.goal") is None:
+        if configuration.source("experiment.goal").level > Level.STORED:
+            changes["goal"] = Goal.of(record.goal).with_target(None).configuration
     if not record.working_dir:
         # The same for each of several workers that are started at once.
         changes["working_dir"] = default_folder(record)

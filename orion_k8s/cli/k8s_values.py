@@ -61,10 +61,11 @@ def _of_words(configuration: Configuration, name: str, words: list[str]) -> Char
     import os
     import shlex
 
-    from orion_k8s.cli.job import _appended
+    from orion_k8s.cli.job import _appended, asked_goal
     from orion_k8s.k8s.experiment import Wanted, chart_values
     from orion_k8s.script import Command
     from orion_k8s.space import Space
+    from orion_k8s.trial import Goal
 
     told = Command.parse(
         [*words, *_appended(configuration, words)],
@@ -81,6 +82,8 @@ def _of_words(configuration: Configuration, name: str, words: list[str]) -> Char
         max_broken=_given(configuration, "experiment.max_broken"),
         seed=_given(configuration, "experiment.seed"),
         worker=_worker(configuration),
+        goal=Goal.asked(**asked_goal(configuration)).configuration,
+        first=configuration.value("experiment.enqueue"),
     )
     made = chart_values(wanted, f"the command {shlex.join(words)}")
     return _checked(made, wanted, configuration.value("experiment.version"))
@@ -124,6 +127,7 @@ def _of_history(given: Given, configuration: Configuration, name: str) -> ChartV
         max_broken=configuration.value("experiment.max_broken"),
         seed=configuration.value("experiment.seed"),
         worker=_worker(configuration),
+        goal=record.goal,
     )
     made = chart_values(wanted, f"{called(record)} of {where}")
     if gone:

@@ -46,5 +46,5 @@ def _row(standing: Standing) -> tuple[Any, ...]:
         *(record.name, record.version, standing.state, count(Status.COMPLETED)),
         *(record.max_trials, count(Status.BROKEN), count(Status.RESERVED)),
         *(count(Status.NEW, Status.INTERRUPTED), count(Status.SUSPENDED)),
-        *(len(standing.workers), standing.view.best),
+        *(len(standing.workers), standing.best),
     )

@@ -40,7 +40,7 @@ class Snapshot:
 
     Attributes:
         total: completed trials that end it; None for no end.
-        best: the lowest objective so far.
+        best: the best objective so far.
         workers: that hold a trial now; None where it isn't known.
         rate: completed trials a second; None where it isn't known yet.
     """
@@ -101,12 +101,12 @@ class Observer:
         if worker is None:
             return None
         history, record = worker.claimer.history, worker.claimer.record
-        best = history.best()
+        best = worker.claimer.points(follow=False).best()
         completed = history.count(Status.COMPLETED)
         return Snapshot(
             completed=completed,
             total=record.max_trials if record else None,
-            best=best[1] if best else None,
+            best=worker.claimer.goal.value(best[1]) if best else None,
             running=history.count(Status.RESERVED),
             broken=history.count(Status.BROKEN),
             workers=self._workers(worker),

@@ -13,6 +13,8 @@ from orion_k8s.cli.options import STORAGE, Given, command
 from orion_k8s.cli.standing import (
     STATUSES,
     Standing,
+    objective_of,
+    objectives_text,
     params_of,
     plain_trial,
     space_of,
@@ -31,8 +33,14 @@ from orion_k8s.cli.tables import (
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, Status, Stopped, TrialRecord
 
+FRONT_LINES = 10
+"""Trials of a front that are shown."""
+
 REASON_LINES = 5
 """Lines of the newest broken trial's reason that are shown."""
+
+NEAREST = "best: none breaks no constraint; the nearest"
+"""In place of "best" where there is none."""
 
 TRIAL_COLUMNS = (
     *("number", "id", "status", "objective", "params", "attempt", "worker", "suspended_by"),
@@ -112,11 +120,18 @@ def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
     parts = [f"{counts[Status.COMPLETED]}{asked} completed"]
     parts += [f"{n} {s.value}" for s, n in counts.items() if n and s is not Status.COMPLETED]
     yield ", ".join(parts)
-    best = _best(storage, group)
+    fronts = [standing for standing in group if standing.goal.several]
+    for standing in fronts:
+        yield from _front_lines(standing)
+    best = None if fronts else _best(storage, group)
     if best is not None:
         standing, trial = best
         params = params_text(params_of(space_of(standing.record), trial))
-        yield f"best: {plain(trial.objective)} (trial {trial.number}, {trial.id}): {params}"
+        word = "best" if standing.best is not None else NEAREST
+        value = objective_of(trial) if standing.mean is None else standing.best
+        times = standing.goal.repetitions
+        which = "" if times == 1 else f"the mean of {times}, first "
+        yield f"{word}: {plain(value)} ({which}trial {trial.number}, {trial.id}): {params}"
     workers = sorted({worker for standing in group for worker in standing.workers})
     if workers:
         some = ", ".join(map(plain, workers[:5])) + (", …" if len(workers) > 5 else "")
@@ -130,6 +145,19 @@ def _lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
         yield f"suspended: {', '.join(whom)}"
     if counts[Status.BROKEN]:
         yield from _broken_lines(storage, group)
+
+
+def _front_lines(standing: Standing) -> Iterator[str]:
+    """Yield the trials of a front, the first ones of many."""
+    front, space = standing.front, space_of(standing.record)
+    if standing.count(Status.COMPLETED):
+        count = several(len(front), "trial")
+        yield f"front: {count} that no other beats ({standing.goal.describe()})"
+    for trial in front[:FRONT_LINES]:
+        params = params_text(params_of(space, trial))
+        yield f"  {objectives_text(trial)} (trial {trial.number}, {trial.id}): {params}"
+    if len(front) > FRONT_LINES:
+        yield "  … (all of them: status --json)"
 
 
 def _broken_lines(storage: Storage, group: list[Standing]) -> Iterator[str]:
@@ -153,11 +181,15 @@ def _counts(group: list[Standing]) -> dict[Status, int]:
 
 def _best(storage: Storage, group: list[Standing]) -> tuple[Standing, TrialRecord] | None:
     """Return the best trial, read from the experiment that has it."""
-    with_best = [(s.view.best, n) for n, s in enumerate(group) if s.view.best is not None]
+    # Losses of versions that aim at something else can't be compared: the newest decides.
+    aim = group[-1].goal.directions
+    with_best = [
+        (s.loss, n) for n, s in enumerate(group) if s.loss is not None and s.goal.directions == aim
+    ]
     if not with_best:
         return None
     standing = group[min(with_best)[1]]
-    trial = storage.best(standing.record.id)
+    trial = storage.best(standing.record.id) if standing.mean is None else standing.mean[1]
     return None if trial is None else (standing, trial)
 
 
@@ -170,7 +202,7 @@ def _trial_rows(
             version = (standing.record.version,) if with_version else ()
             yield (
                 *version,
-                *(trial.number, trial.id, trial.status.value, trial.objective),
+                *(trial.number, trial.id, trial.status.value, objective_of(trial)),
                 *(params_text(params_of(space, trial)), trial.attempt, trial.worker),
                 *(trial.held_by, _why(trial)),
             )
@@ -191,11 +223,15 @@ def _plain(storage: Storage, group: list[Standing], collapse: bool) -> Mapping[s
         standing, trial = best
         found = {
             **{"version": standing.record.version, "id": trial.id, "number": trial.number},
-            **{"objective": trial.objective},
+            "objective": objective_of(trial) if standing.mean is None else standing.best,
             "params": params_of(space_of(standing.record), trial),
         }
     if not collapse:
-        return {**group[0].plain(), "best": found}
+        told = {**group[0].plain(), "best": found}
+        if group[0].goal.several:
+            space = space_of(group[0].record)
+            told["front"] = [plain_trial(space, trial) for trial in group[0].front]
+        return told
     counts = _counts(group)
     return {
         "name": group[0].record.name,

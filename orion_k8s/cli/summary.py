@@ -15,7 +15,9 @@ from orion_k8s.cli.options import Given
 from orion_k8s.cli.progress import duration
 from orion_k8s.config import redact
 from orion_k8s.history import History
+from orion_k8s.history.pareto import front
 from orion_k8s.trial import ExperimentRecord, Status
+from orion_k8s.trial.goal import INFEASIBLE
 from orion_k8s.worker import Idle, Worker
 
 log = logging.getLogger(__name__)
@@ -55,16 +57,16 @@ class Summary:
             drop_stdout()
 
     def _log(self, worker: Worker, end: BaseException | None) -> None:
-        history = worker.claimer.history
         data: dict[str, Any] = {"completed": worker.report.completed, "best": None}
-        best = history.best()
+        points = worker.claimer.points()
+        best = points.best()
         if best is not None:
-            index, objective = best
+            index, loss = best
             data["best"] = {
-                "trial": history.ids[index],
-                "number": int(history.numbers[index]),
-                "objective": objective,
-                "params": worker.claimer.space.params(history.values(index)),
+                "trial": points.ids[index],
+                "number": int(points.numbers[index]),
+                "objective": worker.claimer.goal.value(loss),
+                "params": worker.claimer.space.params(points.values(index)),
             }
         text = self._standing(worker, worker.claimer.record or self.record, end)
         log.log(SAID, text, extra={"data": data})
@@ -74,9 +76,10 @@ class Summary:
         history = worker.claimer.history
         record = worker.claimer.record or self.record
         yield self._standing(worker, record, end)
-        best = history.best()
+        points = worker.claimer.points()
+        best = points.best()
         if best is not None:
-            yield from self._best(worker, history, *best)
+            yield from self._best(worker, points, *best)
         running = history.count(Status.RESERVED)
         if running:
             count = "1 trial runs" if running == 1 else f"{running} trials run"
@@ -93,7 +96,7 @@ class Summary:
         of = "" if record.max_trials is None else f" of {record.max_trials}"
         if end is not None:
             word = "Ended"
-        elif report.idle in (Idle.DONE, Idle.USED_UP):
+        elif report.idle in (Idle.DONE, Idle.GOAL, Idle.USED_UP):
             word = "Done"
         else:
             word = "This worker is done"
@@ -105,11 +108,17 @@ class Summary:
             f" {report.completed} by this worker in {took}."
         )
 
-    def _best(
-        self, worker: Worker, history: History, index: int, objective: float
-    ) -> Iterator[str]:
-        number = history.numbers[index]
-        yield f"Best: {objective:.10g}, trial {history.ids[index]} (number {number})"
+    def _best(self, worker: Worker, history: History, index: int, loss: float) -> Iterator[str]:
+        if history.width > 1:
+            good = history.losses[(history.losses <= INFEASIBLE).all(axis=1)]
+            yield f"Best: {int(front(good).sum())} trials that no other beats in all objectives"
+            return
+        which = f"trial {history.ids[index]} (number {history.numbers[index]})"
+        value = worker.claimer.goal.value(loss)
+        if value is None:
+            yield f"Best: none that breaks no constraint; the nearest is {which}"
+        else:
+            yield f"Best: {value:.10g}, {which}"
         params = worker.claimer.space.params(history.values(index))
         width = max(map(len, params), default=0)
         for name, value in params.items():
@@ -121,6 +130,8 @@ class Summary:
         hunt = f"orion-k8s hunt {which}"
         if idle is Idle.DONE:
             lines.append((f"{hunt} --max-trials {(record.max_trials or 0) + 20}", "go on"))
+        elif idle is Idle.GOAL:
+            lines.append((f"{hunt} --goal none", "go on"))
         elif idle is Idle.BROKEN:
             lines.append((f"{hunt} --max-broken {record.max_broken + 3}", "go on"))
         elif idle not in (Idle.USED_UP, Idle.REMOVED):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from orion_k8s.backoff import Backoff
+from orion_k8s.client.enqueue import new_trial
 from orion_k8s.client.opening import check_limits
 from orion_k8s.client.reservations import Reservations
 from orion_k8s.client.settings import Settings
@@ -30,12 +31,10 @@ from orion_k8s.storage import Lease, Storage
 from orion_k8s.trial import (
     RELEASED,
     ExperimentRecord,
+    Loss,
     Status,
     Trial,
     TrialRecord,
-    dump_values,
-    identity_of,
-    new_id,
     new_token,
 )
 from orion_k8s.worker import Idle
@@ -111,6 +110,24 @@ class AskTell(ExperimentView):
             raise ConfigurationError("max_broken must be a whole number, not None.")
         check_limits(max_broken=value)
         self._change({"max_broken": value})
+
+    @property
+    def direction(self) -> str:
+        """Whether the (first) objective is to "minimize" or to "maximize"."""
+        return self.aim.direction
+
+    @property
+    def goal(self) -> Any:
+        """Value that ends the experiment, or None; name → value where there are several.
+
+        Set it to change it for everybody: workers that wait go on where it is no longer reached.
+        """
+        return self.aim.target
+
+    @goal.setter
+    def goal(self, value: Any) -> None:
+        self._writing("change the goal")
+        self._change({"goal": self.aim.with_target(value).configuration})
 
     def _change(self, changes: Mapping[str, Any]) -> None:
         self._patience.call(lambda: self.storage.update_experiment(self.id, changes))
@@ -188,15 +205,21 @@ class AskTell(ExperimentView):
             LeaseLost: the reservation is no longer valid.
         """
         self._writing("observe")
-        objective, checked = check_results(results)
+        loss, checked = self._ranked(results)
         lease = _lease_of(trial)
         try:
-            self._patience.call(lambda: self.storage.complete(lease, objective, checked))
+            self._patience.call(
+                lambda: self.storage.complete(lease, loss.objective, checked, loss.losses)
+            )
         except LeaseLost:
             self._reservations.drop(lease)
             raise
         self._reservations.drop(lease)
-        self._note(trial, Status.COMPLETED, objective)
+        self._note(trial, Status.COMPLETED, loss)
+
+    def _ranked(self, results: Any) -> tuple[Loss, list[dict[str, Any]]]:
+        objective, checked = check_results(results)
+        return self.aim.loss(objective, checked), checked
 
     def release(
         self, trial: Trial, status: Status | str = Status.INTERRUPTED, reason: str | None = None
@@ -228,9 +251,9 @@ class AskTell(ExperimentView):
         if target is not Status.SUSPENDED:  # the next read tells who holds it
             self._note(trial, target)
 
-    def _note(self, trial: Trial, status: Status, objective: float | None = None) -> None:
+    def _note(self, trial: Trial, status: Status, loss: Loss | None = None) -> None:
         with self._lock:
-            self._claimer.note(trial.record, status, objective)
+            self._claimer.note(trial.record, status, loss)
 
     def insert(
         self, params: Mapping[str, Any], results: Any = None, reserve: bool = False
@@ -249,22 +272,30 @@ class AskTell(ExperimentView):
             LeaseLost: a worker took the trial before it could be reserved here.
         """
         self._writing("insert a trial")
-        values = dump_values(self._space.values(params))
-        record = TrialRecord(
-            id=new_id(),
-            experiment=self.id,
-            number=0,
-            values=values,
-            status=Status.NEW,
-            identity=identity_of(values),
-        )
+        record = new_trial(self.id, self._space, params)
         if results is not None:
-            objective, checked = check_results(results)
+            loss, checked = self._ranked(results)
             record = replace(
-                record, status=Status.COMPLETED, objective=objective, results=tuple(checked)
+                record,
+                status=Status.COMPLETED,
+                objective=loss.objective,
+                results=tuple(checked),
+                losses=loss.losses,
             )
         inserted = self.trial_of(self._patience.call(lambda: self.storage.insert(self.id, record)))
         return self.reserve(inserted) if reserve and results is None else inserted
+
+    def enqueue(self, params: Mapping[str, Any]) -> Trial:
+        """Have a point tried next, before any that the algorithm suggests: as `insert`.
+
+        Args:
+            params: name → value; missing ones take their default values.
+
+        Raises:
+            InvalidParams: they don't lie in the space.
+            DuplicateTrial: a trial with these parameters exists.
+        """
+        return self.insert(params)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -292,6 +323,8 @@ def _lease_of(trial: Trial) -> Lease:
 def _why_nothing(idle: Idle, reason: str) -> OrionError:
     if idle is Idle.DONE:
         return CompletedExperiment()
+    if idle is Idle.GOAL:
+        return CompletedExperiment("The experiment is done: a trial reached its goal.")
     if idle is Idle.USED_UP:
         return CompletedExperiment(f"The experiment is done: {reason}.")
     if idle is Idle.BROKEN:

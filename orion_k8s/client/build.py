@@ -16,6 +16,7 @@ from orion_k8s.executor import Executor
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord
+from orion_k8s.trial.goal import WORDS
 
 
 def build_experiment(
@@ -31,6 +32,10 @@ def build_experiment(
     executor: Executor | str | None = None,
     seed: int | None = None,
     stopping: str | Mapping[str, Any] | None = None,
+    direction: str | None = None,
+    goal: float | Mapping[str, float] | None = None,
+    objectives: Mapping[str, str] | None = None,
+    repetitions: int | None = None,
 ) -> ExperimentClient:
     """Return the experiment of that name, made if it is missing.
 
@@ -51,10 +56,17 @@ def build_experiment(
             same.
         stopping: rules that stop a bad trial early: a name, or {name: parameters}; "none" for
             none, None for the stored ones.
+        direction: "minimize" or "maximize"; None for what is stored, or to minimise.
+        goal: value of the objective that ends the experiment; name → value where there are
+            several; None for what is stored, or none.
+        objectives: name → direction, where there are several.
+        repetitions: how often each point is measured, to count by its mean; None for what is
+            stored, or once.
 
     Raises:
         NotFound: it is missing and no space was given.
         SpaceChanged: the stored space is another one.
+        GoalChanged: the stored direction is another one, or there are more or fewer objectives.
         InvalidPrior, ConfigurationError: something is not valid.
         DatabaseError: the database can't be used.
     """
@@ -68,6 +80,8 @@ def build_experiment(
     with _closed_if(history is not storage, history):
         stored = find(history, name, version)
         configured = _experiment_defaults(configuration, stored)
+        asked = {"direction": direction, "goal": goal, "objectives": objectives}
+        asked["repetitions"] = repetitions
         record = ensure(
             history,
             name,
@@ -79,6 +93,7 @@ def build_experiment(
             working_dir if working_dir is not None else configured["working_dir"],
             seed,
             stopping=stopping if stopping is not None else configured["stopping"],
+            goal={k: configured[k] if v is None else v for k, v in asked.items()},
         )
     own = executor if isinstance(executor, Executor) else None
     return ExperimentClient(
@@ -119,6 +134,9 @@ def workon(
     max_broken: int | None = None,
     seed: int | None = None,
     n_workers: int | None = None,
+    direction: str | None = None,
+    goal: float | Mapping[str, float] | None = None,
+    objectives: Mapping[str, str] | None = None,
 ) -> ExperimentClient:
     """Optimise a function in memory, with nothing stored, and return the experiment.
 
@@ -131,6 +149,9 @@ def workon(
         max_broken: broken trials that end it; None for 3.
         seed: of its random streams.
         n_workers: trials at once; None runs them one by one in this thread.
+        direction: "minimize" (as None) or "maximize".
+        goal: value that ends the experiment.
+        objectives: name → direction, where there are several.
     """
     from orion_k8s.storage.memory import Memory
     from orion_k8s.trial import new_id
@@ -144,6 +165,9 @@ def workon(
         storage=Memory(f"workon-{new_id()}"),
         executor="singleexecutor" if n_workers is None else None,
         seed=seed,
+        direction=direction,
+        goal=goal,
+        objectives=objectives,
     )
     experiment.workon(fn, n_workers=n_workers)
     return experiment
@@ -153,7 +177,7 @@ def _experiment_defaults(
     configuration: Configuration, stored: ExperimentRecord | None
 ) -> dict[str, Any]:
     """Return what configuration says of a new experiment; nothing where there is a stored one."""
-    words = ("algorithm", "stopping", "max_trials", "max_broken", "working_dir")
+    words = ("algorithm", "stopping", "max_trials", "max_broken", "working_dir", *WORDS)
     if stored is not None:
         return dict.fromkeys(words)
     return {

@@ -8,16 +8,23 @@ from __future__ import annotations
 import getpass
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orion_k8s.algorithm.registry import create, normalise
-from orion_k8s.errors import ConfigurationError, ExperimentExists, NotFound, SpaceChanged
+from orion_k8s.client.enqueue import enqueue, new_trial
+from orion_k8s.errors import (
+    ConfigurationError,
+    ExperimentExists,
+    GoalChanged,
+    NotFound,
+    SpaceChanged,
+)
 from orion_k8s.space import Space
 from orion_k8s.stopping import create as create_rules
 from orion_k8s.stopping import normalise as normalise_rules
 from orion_k8s.storage import Storage
-from orion_k8s.trial import ExperimentRecord, new_id
+from orion_k8s.trial import ExperimentRecord, Goal, TrialRecord, new_id
 
 STOPPING = "stopping"
 """Key of the rules of early stopping in an experiment's metadata."""
@@ -67,6 +74,8 @@ def ensure(
     seed: int | None = None,
     metadata: Mapping[str, Any] | None = None,
     stopping: str | Mapping[str, Any] | None = None,
+    goal: Mapping[str, Any] | None = None,
+    first: Sequence[Mapping[str, Any]] = (),
 ) -> ExperimentRecord:
     """Return the experiment, made if it is missing, and brought up to what is asked for.
 
@@ -83,12 +92,54 @@ def ensure(
         seed: of the experiment; only for a new one.
         metadata: replaces what is stored, if given.
         stopping: rules of early stopping; None to keep the stored ones, "none" or {} for none.
+        goal: arguments of `Goal.asked`; what is None or left out stays as it is stored.
+        first: points to try first, as parameters; those that there are already are passed over.
 
     Raises:
         NotFound: the experiment is missing and no space was given.
         SpaceChanged: the space differs from the stored one.
+        GoalChanged: so do the directions, or how many objectives there are.
+        InvalidParams: a point of `first` does not lie in the space.
         ConfigurationError: something is not valid.
     """
+    record = _ensured(
+        storage,
+        name,
+        version,
+        space,
+        algorithm,
+        max_trials,
+        max_broken,
+        working_dir,
+        seed,
+        metadata,
+        goal or {},
+        first,
+    )
+    enqueue(storage, _trials(record, Space.parse(record.space), first) if first else ())
+    return record
+
+
+def _trials(
+    record: ExperimentRecord, space: Space, first: Sequence[Mapping[str, Any]]
+) -> list[TrialRecord]:
+    return [new_trial(record.id, space, params) for params in first]
+
+
+def _ensured(
+    storage: Storage,
+    name: str,
+    version: int | None,
+    space: Mapping[str, Any] | Space | None,
+    algorithm: str | Mapping[str, Any] | None,
+    max_trials: int | None,
+    max_broken: int | None,
+    working_dir: str | None,
+    seed: int | None,
+    metadata: Mapping[str, Any] | None,
+    goal: Mapping[str, Any],
+    first: Sequence[Mapping[str, Any]],
+) -> ExperimentRecord:
     _check_name(name)
     check_limits(version, max_trials, max_broken)
     parsed = _parse(space)
@@ -106,7 +157,15 @@ def ensure(
                 )
         if record is not None:
             return _update(
-                storage, record, parsed, algorithm, max_trials, max_broken, working_dir, metadata
+                storage,
+                record,
+                parsed,
+                algorithm,
+                max_trials,
+                max_broken,
+                working_dir,
+                metadata,
+                goal,
             )
         if parsed is None:
             return fetch(storage, name, version)
@@ -120,7 +179,9 @@ def ensure(
             working_dir,
             seed,
             metadata,
+            Goal.asked(**goal),
         )
+        _trials(record, parsed, first)  # refuses what is no point before anything is stored
         try:
             storage.create_experiment(record)
         except ExperimentExists:
@@ -185,11 +246,12 @@ def _new(
     working_dir: str | None,
     seed: int | None,
     metadata: Mapping[str, Any] | None,
+    goal: Goal,
 ) -> ExperimentRecord:
     chosen = normalise(algorithm)
     seed = _seed(chosen, seed)
     # It refuses unknown names and parameters before anything is stored.
-    create(chosen, space, seed, max_trials)
+    create(chosen, space, seed, len(goal), goal.repetitions, max_trials)
     about = {"user": _user(), "created": time.time(), **(metadata or {})}
     return ExperimentRecord(
         id=new_id(),
@@ -202,6 +264,7 @@ def _new(
         max_broken=3 if max_broken is None else max_broken,
         working_dir=working_dir or "",
         metadata=about,
+        goal=goal.configuration,
     )
 
 
@@ -214,6 +277,7 @@ def _update(
     max_broken: int | None,
     working_dir: str | None,
     metadata: Mapping[str, Any] | None,
+    goal: Mapping[str, Any],
 ) -> ExperimentRecord:
     stored = Space.parse(record.space)
     if space is not None and space != stored:
@@ -224,11 +288,13 @@ def _update(
             f"(version={record.version + 1} in Python)."
         )
     changes_made: dict[str, Any] = {}
+    aim = _aim(record, goal)
+    if aim.configuration != record.goal:
+        changes_made["goal"] = aim.configuration
     if algorithm is not None and normalise(algorithm) != record.algorithm:
         chosen = normalise(algorithm)
-        create(
-            chosen, stored, record.seed, record.max_trials if max_trials is None else max_trials
-        )
+        budget = record.max_trials if max_trials is None else max_trials
+        create(chosen, stored, record.seed, len(aim), aim.repetitions, budget)
         changes_made["algorithm"] = chosen
     for word, value, before in (
         ("max_trials", max_trials, record.max_trials),
@@ -243,6 +309,30 @@ def _update(
         return record
     storage.update_experiment(record.id, changes_made)
     return storage.experiment(record.id) or record
+
+
+def _aim(record: ExperimentRecord, asked: Mapping[str, Any]) -> Goal:
+    """Return the goal with what is asked for: a value may change, what the losses mean may not."""
+    stored = Goal.of(record.goal)
+    direction, objectives = asked.get("direction"), asked.get("objectives")
+    if direction is not None or objectives:
+        wanted = Goal.asked(direction, None, objectives)
+        # The order counts too: the first objective's loss stands for all.
+        if list(wanted.directions.items()) != list(stored.directions.items()):
+            raise GoalChanged(
+                f"'{record.name}' version {record.version} is to {stored.describe()}, not to "
+                f"{wanted.describe()}: make a new version with -v {record.version + 1} "
+                f"(version={record.version + 1} in Python)."
+            )
+    times = asked.get("repetitions")
+    if times is not None and Goal.asked(repetitions=times).repetitions != stored.repetitions:
+        raise GoalChanged(
+            f"'{record.name}' version {record.version} measures each point {stored.repetitions} "
+            f"times, not {times}: make a new version with -v {record.version + 1} "
+            f"(version={record.version + 1} in Python)."
+        )
+    target = asked.get("goal")
+    return stored if target is None else stored.with_target(target)
 
 
 def _seed(algorithm: Mapping[str, Mapping[str, Any]], seed: int | None) -> int:

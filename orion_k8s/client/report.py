@@ -50,27 +50,36 @@ def report_objective(
 
 
 def report_bad_trial(
-    objective: Any = 1e10, name: str = "objective", data: list[dict[str, Any]] | None = None
+    objective: Any = None, name: str = "objective", data: list[dict[str, Any]] | None = None
 ) -> None:
-    """Report a large objective for parameters that do not work, so that they are avoided.
+    """Report a bad objective for parameters that do not work, so that they are avoided.
 
     Args:
-        objective: worse than any good trial's.
+        objective: worse than any good trial's; None for 1e10, or -1e10 where it is maximised. It
+            counts for a single objective: where there are several, each has its own of these.
         name: for people.
         data: further results.
 
     Raises:
         RuntimeWarning: a result was reported already.
     """
-    report_results([{"name": name, "type": "objective", "value": objective}, *(data or [])])
+    import json
+
+    directions = json.loads(os.environ.get("ORION_OBJECTIVES") or '{"": "minimize"}')
+    bad = {goal: -1e10 if word == "maximize" else 1e10 for goal, word in directions.items()}
+    if len(bad) == 1:
+        [usual] = bad.values()
+        bad = {name: usual if objective is None else objective}
+    results = [{"name": n, "type": "objective", "value": value} for n, value in bad.items()]
+    report_results([*results, *(data or [])])
 
 
 def report_results(data: list[dict[str, Any]]) -> None:
     """Report results, once, at the end of the program.
 
     Args:
-        data: list of `{"name", "type", "value"}`; the types are objective (exactly one),
-            constraint, gradient and statistic.
+        data: list of `{"name", "type", "value"}`; the types are objective (exactly one,
+            unless the experiment has several), constraint, gradient and statistic.
 
     Raises:
         RuntimeWarning: a result was reported already.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orion_k8s.history import History
-from orion_k8s.trial import Status, TrialRecord
+from orion_k8s.trial import Goal, Status, TrialRecord
 from orion_k8s.trial.trial import moment
 
 
@@ -17,8 +17,9 @@ class Stats:
 
     Attributes:
         trials_completed: completed trials.
-        best_trials_id: id of the trial with the lowest objective.
-        best_evaluation: its objective.
+        best_trials_id: id of the best trial; None where none breaks no constraint.
+        best_evaluation: its objective; the mean, where each point is measured several times: then
+            the trial is the first of them.
         start_time: when the first trial began; None before.
         finish_time: when the last one completed; None before.
         duration_s: seconds between them.
@@ -41,12 +42,16 @@ class Stats:
         return max(timedelta(0), self.finish_time - self.start_time)
 
     @classmethod
-    def of(cls, history: History, records: Iterable[TrialRecord]) -> Stats:
+    def of(
+        cls, history: History, points: History, records: Iterable[TrialRecord], goal: Goal
+    ) -> Stats:
         """Return the stats of a history.
 
         Args:
             history: the mirror, which knows all but the times.
+            points: the same, or of points that are measured several times.
             records: the same trials as they are stored; gone through once, for the times.
+            goal: what the experiment aims at.
         """
         first = last = None
         for record in records:
@@ -55,11 +60,12 @@ class Stats:
                 first = start
             if record.status is Status.COMPLETED and end is not None:
                 last = end if last is None or end > last else last
-        best = history.best()
+        best = points.best()
+        value = goal.value(best[1]) if best else None
         return cls(
             trials_completed=history.count(Status.COMPLETED),
-            best_trials_id=history.ids[best[0]] if best else None,
-            best_evaluation=best[1] if best else None,
+            best_trials_id=points.ids[best[0]] if best and value is not None else None,
+            best_evaluation=value,
             start_time=moment(first),
             finish_time=moment(last),
             duration_s=max(0.0, last - first) if first is not None and last is not None else 0.0,

@@ -12,15 +12,19 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from orion_k8s.algorithm import Finished
 from orion_k8s.algorithm.registry import create
 from orion_k8s.client.opening import stopping_of
 from orion_k8s.client.settings import Settings
 from orion_k8s.client.stats import Stats
 from orion_k8s.errors import ExperimentRemoved, MissingExtra, NotFound, UsageError
+from orion_k8s.history.pareto import front
 from orion_k8s.space import Space
 from orion_k8s.storage import Storage
-from orion_k8s.trial import Curve, ExperimentRecord, Status, Trial, TrialRecord
+from orion_k8s.trial import Curve, ExperimentRecord, Goal, Status, Trial, TrialRecord
+from orion_k8s.trial.goal import INFEASIBLE
 from orion_k8s.worker import Claimer, worker_name
 from orion_k8s.worker.leases import MISSED
 from orion_k8s.worker.patience import Patience
@@ -47,7 +51,15 @@ class ExperimentView:
         _open.add(self)
 
     def _new_claimer(self, record: ExperimentRecord, patience: Patience) -> Claimer:
-        algorithm = create(record.algorithm, self._space, record.seed, record.max_trials)
+        aim = Goal.of(record.goal)
+        algorithm = create(
+            record.algorithm,
+            self._space,
+            record.seed,
+            len(aim),
+            aim.repetitions,
+            record.max_trials,
+        )
         if algorithm.remark:
             log.info("%s takes %s", algorithm.name, algorithm.remark)
         return Claimer(
@@ -116,6 +128,11 @@ class ExperimentView:
         return self.record.algorithm
 
     @property
+    def aim(self) -> Goal:
+        """What the experiment aims at: directions, and values that end it."""
+        return Goal.of(self.record.goal)
+
+    @property
     def metadata(self) -> Mapping[str, Any]:
         """Who made it and when; the command, if there is one."""
         return self.record.metadata
@@ -141,11 +158,13 @@ class ExperimentView:
 
     @property
     def is_done(self) -> bool:
-        """Whether as many trials are completed as were asked for, or nothing is left to try."""
+        """Whether enough trials are completed, one reached the goal, or nothing is left to try."""
         with self._lock:
             self.refresh()
-            wanted = self.record.max_trials
-            if wanted is not None and self._claimer.history.count(Status.COMPLETED) >= wanted:
+            wanted, history = self.record.max_trials, self._claimer.history
+            if wanted is not None and history.count(Status.COMPLETED) >= wanted:
+                return True
+            if self._claimer.points().reaches(self._claimer.goal.thresholds):
                 return True
             return self._used_up()
 
@@ -168,7 +187,24 @@ class ExperimentView:
     def stats(self) -> Stats:
         """How the experiment stands, read anew."""
         self.refresh()
-        return Stats.of(self._claimer.history, self._records())
+        claimer = self._claimer
+        return Stats.of(claimer.history, claimer.points(), self._records(), claimer.goal)
+
+    def pareto_front(self) -> list[Trial]:
+        """Return the completed trials than which no other is better in one objective and no worse.
+
+        Trials that break a constraint are not among them. They are ordered by the first objective,
+        the best first; with a single objective they are those that have the best value.
+        """
+        with self._lock:
+            self.refresh()
+            history = self._claimer.points()
+            losses = history.losses
+            good = np.flatnonzero((losses <= INFEASIBLE).all(axis=1))
+            best = {history.ids[index] for index in good[front(losses[good])]}
+        records = [r for r in self._records(Status.COMPLETED) if r.id in best]
+        records.sort(key=lambda record: (record.objective or 0.0, record.number))
+        return [self.trial_of(record) for record in records]
 
     # --- its trials ------------------------------------------------------------------------------
 
@@ -237,7 +273,8 @@ class ExperimentView:
         Returns:
             one row a trial, in the order of `fetch_trials`; its columns are id, experiment_id,
             number, status, suggested, reserved, completed (times), objective, stopped (the step
-            at which a trial was stopped early, NaN for others), and the parameters.
+            at which a trial was stopped early, NaN for others), one objective.NAME each where
+            there are several, and the parameters (None where one is not active).
 
         Raises:
             MissingExtra: pandas is not installed.
@@ -258,9 +295,12 @@ class ExperimentView:
             "objective": [trial.objective for trial in trials],
             "stopped": [trial.stopped.step if trial.stopped else math.nan for trial in trials],
         }
+        if self.aim.several:
+            for name in self.aim.directions:
+                columns[f"objective.{name}"] = [trial.objectives.get(name) for trial in trials]
         for name in self._space:
             column = name if name not in columns else f"params.{name}"
-            columns[column] = [trial.params[name] for trial in trials]
+            columns[column] = [trial.params.get(name) for trial in trials]
         return pandas.DataFrame(columns)
 
     def _records(self, status: Status | None = None) -> Iterator[TrialRecord]:
@@ -271,7 +311,7 @@ class ExperimentView:
         return Trial(record, self._params(record), self._trial_dir(record))
 
     def _params(self, record: TrialRecord) -> dict[str, Any]:
-        return dict(zip(self._space, self._space.load(json.loads(record.values)), strict=True))
+        return self._space.params(self._space.load(json.loads(record.values)))
 
     def _trial_dir(self, record: TrialRecord) -> str:
         experiment = self._claimer.record

@@ -104,17 +104,21 @@ class Choice(Kind):
 
     Attributes:
         words: those that there are.
+        optional: whether there may be none.
     """
 
     words: tuple[str, ...]
+    optional: bool = False
 
     @property
     def expected(self) -> str:
         """See `Kind.expected`."""
         return " or ".join(self.words)
 
-    def check(self, value: Any) -> str:
+    def check(self, value: Any) -> str | None:
         """See `Kind.check`."""
+        if value is None and self.optional:
+            return None
         if value not in self.words:
             raise BadValue(self.expected)
         return str(value)
@@ -264,6 +268,76 @@ class Table(Kind):
     def read(self, text: str) -> dict[str, Any]:
         """See `Kind.read`."""
         return self.check(_read_json(text, self.expected))
+
+
+@dataclass(frozen=True)
+class Tables(Kind):
+    """A list of mappings from names to values; JSON in a text.
+
+    Attributes:
+        example: what one looks like, for errors.
+    """
+
+    example: str = "[{}]"
+
+    @property
+    def expected(self) -> str:
+        """See `Kind.expected`."""
+        return f"a list of mappings such as {self.example}"
+
+    def check(self, value: Any) -> list[dict[str, Any]]:
+        """See `Kind.check`."""
+        if not isinstance(value, (list, tuple)):
+            raise BadValue(self.expected)
+        for item in value:
+            if not isinstance(item, Mapping) or not all(isinstance(key, str) for key in item):
+                raise BadValue(self.expected)
+        return [dict(item) for item in value]
+
+    def read(self, text: str) -> list[dict[str, Any]]:
+        """See `Kind.read`."""
+        return self.check(_read_json(text, self.expected))
+
+
+@dataclass(frozen=True)
+class Target(Kind):
+    """A finite number, or a mapping from names to such; or none."""
+
+    optional: bool = True
+
+    @property
+    def expected(self) -> str:
+        """See `Kind.expected`."""
+        return "a finite number, a mapping such as {accuracy: 0.9}, or none"
+
+    def check(self, value: Any) -> float | dict[str, float] | None:
+        """See `Kind.check`."""
+        if value is None:
+            return None
+        if isinstance(value, Mapping):
+            if not value or not all(isinstance(name, str) for name in value):
+                raise BadValue(self.expected)
+            return {name: self._number(item) for name, item in value.items()}
+        return self._number(value)
+
+    def _number(self, value: Any) -> float:
+        if isinstance(value, (bool, str)) or not hasattr(type(value), "__float__"):
+            raise BadValue(self.expected)
+        number = float(value)
+        if not math.isfinite(number):
+            raise BadValue(self.expected)
+        return number
+
+    def read(self, text: str) -> float | dict[str, float] | None:
+        """See `Kind.read`."""
+        if text.strip().lower() in NONE_WORDS:
+            return None
+        if text.lstrip().startswith("{"):
+            return self.check(_read_json(text, self.expected))
+        try:
+            return self.check(float(text))
+        except ValueError as error:
+            raise BadValue(self.expected) from error
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ decides what is new, for a write that commits late carries an early time: the mi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -56,11 +56,15 @@ class History:
         space: to turn values into points.
         ids: id of each trial, in the order of the columns.
         generation: of the experiment when the mirror was (re)built.
+        width: how many objectives the experiment has.
+        lowest: the lowest objective of a completed trial; infinite before the first.
     """
 
-    def __init__(self, space: Space, generation: int = 0) -> None:
+    def __init__(self, space: Space, generation: int = 0, objectives: int = 1) -> None:
         self.space = space
         self.generation = generation
+        self.width = objectives
+        self.lowest = np.inf
         self.ids: list[str] = []
         self.parents: dict[int, str] = {}
         self.decisions: dict[str, int] = {}
@@ -69,6 +73,8 @@ class History:
         self._number = np.zeros(_MIN_CAPACITY, dtype=np.int64)
         self._status = np.zeros(_MIN_CAPACITY, dtype=np.int8)
         self._objective = np.full(_MIN_CAPACITY, np.nan)
+        self._losses = np.full((0, objectives), np.nan)
+        self._fresh_losses: dict[int, str] = {}
         self._points = np.zeros((0, space.width))
         self._decoded = 0
         self._counts = [0] * len(_STATUSES)
@@ -166,7 +172,13 @@ class History:
         self._status[index] = code
         if status == "completed":
             objective = row.objective
-            self._objective[index] = np.nan if objective is None else objective
+            if objective is None:
+                return
+            self._objective[index] = objective
+            if objective < self.lowest:
+                self.lowest = objective
+            if row.losses is not None:
+                self._fresh_losses[index] = row.losses
         elif status in _UNFINISHED:
             self._by_status[status].add(number)
             if row.held_by == "person":
@@ -267,8 +279,26 @@ class History:
 
     @property
     def objectives(self) -> NDArray[np.float64]:
-        """Objective of each completed trial, NaN for the others, (n,) float64; a view."""
+        """Loss of each completed trial, NaN for the others, (n,) float64; a view.
+
+        It is the objective where that is minimised, and the first of several; lower is better in
+        any case (see `trial.goal`).
+        """
         return self._objective[: len(self._values)]
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """Losses of each completed trial, NaN for the others, (n, width) float64; a view."""
+        if self.width == 1:
+            return self.objectives[:, None]
+        if len(self._values) > len(self._losses):
+            grown = np.full((len(self._objective), self.width), np.nan)
+            grown[: len(self._losses)] = self._losses
+            self._losses = grown
+        for index, text in self._fresh_losses.items():
+            self._losses[index] = json.loads(text)
+        self._fresh_losses.clear()
+        return self._losses[: len(self._values)]
 
     @property
     def points(self) -> NDArray[np.float64]:
@@ -298,16 +328,28 @@ class History:
         """Return the point of the trial at `index` of the columns as plain values."""
         return self.space.load(json.loads(self._values[index]))
 
+    def text(self, index: int) -> str:
+        """Return the canonical text of the point at `index` of the columns; "" of a tombstone."""
+        return self._values[index]
+
     def index(self, number: int) -> int | None:
         """Return where in the columns the trial of that number is, or None."""
         return self._index.get(number)
 
     def best(self) -> tuple[int, float] | None:
-        """Return (index, objective) of the completed trial with the lowest objective, or None."""
+        """Return (index, loss) of the completed trial with the lowest loss, or None."""
         if not self._counts[CODES["completed"]]:
             return None
         index = int(np.nanargmin(self.objectives))
         return index, float(self._objective[index])
+
+    def reaches(self, thresholds: Sequence[float]) -> bool:
+        """Whether a completed trial has no loss above its threshold; False without any."""
+        if not thresholds:
+            return False
+        if self.width == 1:
+            return bool(self.lowest <= thresholds[0])
+        return bool((self.losses <= np.array(thresholds)).all(axis=1).any())
 
     def __iter__(self) -> Iterator[int]:
         """Iterate over the indexes of the columns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Wanted:
         algorithm: its name → its parameters; None for the usual one.
         space: priors that are not in the command.
         max_trials, max_broken, seed: of the experiment; None where nothing is said.
+        goal: what it aims at, by the words of configuration.
+        first: points to try first.
         worker: the worker's options that somebody gave, by their names.
     """
 
@@ -39,6 +41,8 @@ class Wanted:
     max_broken: int | None = None
     seed: int | None = None
     worker: Mapping[str, Any] | None = None
+    goal: Mapping[str, Any] | None = None
+    first: Sequence[Mapping[str, Any]] = ()
 
 
 def chart_values(wanted: Wanted, origin: str) -> ChartValues:
@@ -56,6 +60,9 @@ def chart_values(wanted: Wanted, origin: str) -> ChartValues:
     if wanted.algorithm:
         [(name, parameters)] = wanted.algorithm.items()
         experiment["algorithm"] = {name: dict(parameters)} if parameters else name
+    experiment |= wanted.goal or {}
+    if wanted.first:
+        experiment["enqueue"] = [dict(point) for point in wanted.first]
     for key, value, least in (
         ("maxTrials", wanted.max_trials, 1),
         ("maxBroken", wanted.max_broken, 1),

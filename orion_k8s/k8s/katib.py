@@ -92,7 +92,7 @@ class _Translation:
         values["experiment"] = experiment
         values["worker"] = self._worker(pod, container)
         self.made.values = values
-        self._objective()
+        experiment |= self._objective()
         self._rest()
         self.made.hints += [
             "The image must hold orion-k8s beside the program.",
@@ -292,14 +292,16 @@ class _Translation:
             self.lose(f"The pod's {key}.")
         return worker
 
-    def _objective(self) -> None:
+    def _objective(self) -> dict[str, Any]:
         objective = self.spec.get("objective") or {}
+        found: dict[str, Any] = {}
         if objective.get("type") == "maximize":
-            self.lose("objective.type maximize: the program reports the negative of it.")
+            found["direction"] = "maximize"
         if objective.get("goal") is not None:
-            self.lose(f"objective.goal {objective['goal']}: only maxTrials ends the experiment.")
+            found["goal"] = number_of(str(objective["goal"]), "the goal")
         if objective.get("additionalMetricNames"):
             self.lose("objective.additionalMetricNames: the program reports them as statistics.")
+        return found
 
     def _rest(self) -> None:
         for key, why in (

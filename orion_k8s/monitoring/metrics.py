@@ -57,9 +57,13 @@ def families(worker: Worker) -> Iterator[Any]:
     if record.max_trials is not None:
         wanted = "Completed trials that end the experiment."
         yield gauge("max_trials", wanted, record.max_trials)
-    best = history.best()
-    if best is not None:
-        yield gauge("best_objective", "Lowest objective so far.", best[1])
+    best = claimer.points(follow=False).best()
+    value = claimer.goal.value(best[1]) if best else None
+    if value is not None:
+        told = "Best objective so far, as it was reported."
+        family = GaugeMetricFamily("orion_best_objective", told, labels=(*LABELS, "direction"))
+        family.add_metric((*labels, claimer.goal.direction), value)
+        yield family
 
     yield gauge("running", "Trials that this worker runs now.", len(worker.running))
     yield gauge("slots", "Trials that this worker can run at once.", worker.executor.slots())

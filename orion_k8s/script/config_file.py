@@ -108,13 +108,18 @@ class ConfigFile:
         return os.path.splitext(self.path)[1]
 
     def fill(self, params: Mapping[str, Any]) -> str:
-        """Return the text with the values of `params` in place of the priors."""
+        """Return the text with the values of `params` in place of the priors.
+
+        What `params` lacks is null in YAML, nothing in other text, and is left out of JSON.
+        """
         if _kind(self.path) == "json":
             return self._fill_json(params)
         write = yaml_of if _kind(self.path) == "yaml" else text_of
         pieces, position = [], 0
         for slot in self.slots:
-            pieces += [self.text[position : slot.start], write(params[slot.name]), slot.tail]
+            missing = "null" if write is yaml_of else ""
+            value = write(params[slot.name]) if slot.name in params else missing
+            pieces += [self.text[position : slot.start], value, slot.tail]
             position = slot.end
         return "".join([*pieces, self.text[position:]])
 
@@ -126,7 +131,13 @@ class ConfigFile:
             here: Any = root
             for key in (0, *slot.path)[:-1]:
                 here = here[key]
-            here[(0, *slot.path)[-1]] = params[slot.name]
+            last = (0, *slot.path)[-1]
+            if slot.name in params:
+                here[last] = params[slot.name]
+            elif isinstance(here, dict):
+                del here[last]
+            else:  # the items behind it must keep their places
+                here[last] = None
         return json.dumps(root[0], indent=2, ensure_ascii=False) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from orion_k8s.script.inherit import inherit_folder
 from orion_k8s.script.parsing import Command
 from orion_k8s.script.program import GRACE_S, INTERRUPT_CODE, ProgramRun
-from orion_k8s.trial import ExperimentRecord
+from orion_k8s.trial import ExperimentRecord, Goal
 
 
 def trial_folder(working_dir: str, trial: str) -> str:
@@ -77,6 +78,7 @@ def prepare_run(
             "ORION_EXPERIMENT_ID": experiment.id,
             "ORION_EXPERIMENT_NAME": experiment.name,
             "ORION_EXPERIMENT_VERSION": str(experiment.version),
+            "ORION_OBJECTIVES": json.dumps(dict(Goal.of(experiment.goal).directions)),
             "ORION_TRIAL_ID": trial,
             "ORION_WORKING_DIR": folder,
             "ORION_TRIAL_ATTEMPT": str(attempt),

@@ -33,6 +33,7 @@ _CALL = r"\+?[^\W\d]\w*\s*\("
 _OPTION = re.compile(r"(?P<flag>--?[^\s~=-][^~=]*)~(?P<prior>[^/].*)", re.DOTALL)
 _JOINED = re.compile(rf"(?P<flag>[^~=]+=)(?:orion~|~(?={_CALL}))(?P<prior>.*)", re.DOTALL)
 _POSITION = re.compile(rf"(?P<name>[^~=\"'(){{}}\[\]<>\n]+)~(?P<prior>{_CALL}.*)", re.DOTALL)
+_CONDITION = re.compile(r"\bwhen\s*=")
 _LEFT_OVER = re.compile(rf"orion~{_CALL}")
 
 TEMPLATES = (
@@ -165,14 +166,16 @@ class Command:
         """Return a trial's own command, and write its copy of the configuration file.
 
         Args:
-            params: name → value, plain data, as many as there are priors.
+            params: name → value, plain data. One whose prior has a condition may be missing: its
+                argument is left out.
             trial_dir: folder that `config.EXTENSION` goes to; made where it is missing.
             variables: a value for each name in `TEMPLATES`.
 
         Raises:
             InvalidParams: a parameter is missing.
         """
-        if missing := [name for name in self.priors if name not in params]:
+        missing = [name for name in self.priors if name not in params]
+        if missing := [name for name in missing if not _CONDITION.search(self.priors[name])]:
             raise InvalidParams(f"The command needs a value for {', '.join(missing)}.")
         copy = self.copy_path(trial_dir) or ""
         if self.config is not None:
@@ -182,6 +185,10 @@ class Command:
                 file.write(filled)
         argv: list[str] = []
         for part in self.parts:
+            if part.name is not None and part.name not in params:
+                if not part.text and argv and _is_flag(argv[-1], part.name):
+                    argv.pop()  # its option was a word of its own
+                continue
             values = [copy] if part.is_config else words_of(params[part.name]) if part.name else []
             # The values themselves are not searched for templates: they belong to the program.
             text = _TEMPLATE.sub(lambda found: str(variables[found[1]]), part.text)

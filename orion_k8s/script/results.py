@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orion_k8s.errors import InvalidResult
+from orion_k8s.trial.goal import violation
 
 MAX_BYTES = 16 << 20
 
@@ -27,7 +28,7 @@ def read_results(path: str) -> tuple[float, list[dict[str, Any]]]:
     """Read and check the result file of a program.
 
     Returns:
-        the objective, and all results as plain data.
+        the objective, the first of several, and all results as plain data.
 
     Raises:
         MissingResult: there is no result.
@@ -75,7 +76,8 @@ def check_results(results: Any) -> tuple[float, list[dict[str, Any]]]:
         results: a list of `{"name", "type", "value"}`; or a number (NumPy's too), the objective.
 
     Returns:
-        the objective, and all results as plain data.
+        the objective, the first of several, and all results as plain data. Whether the experiment
+        has as many objectives is for its `Goal` to say.
 
     Raises:
         InvalidResult: they are not valid; one sentence says why.
@@ -89,17 +91,14 @@ def check_results(results: Any) -> tuple[float, list[dict[str, Any]]]:
         )
     checked = [_check_one(number, result) for number, result in enumerate(results, 1)]
     objectives = [result for result in checked if result["type"] == "objective"]
-    if len(objectives) != 1:
-        names = ", ".join(repr(result["name"]) for result in objectives)
+    if not objectives:
         raise InvalidResult(
-            f"The results hold {len(objectives)} objectives ({names}): keep one, and give the "
-            'others the type "statistic".'
-            if objectives
-            else 'The results hold no objective: one of them needs the type "objective".'
+            'The results hold no objective: one of them needs the type "objective".'
         )
-    objective = _objective(objectives[0])
-    objectives[0]["value"] = objective
-    return objective, checked
+    for objective in objectives:
+        objective["value"] = _objective(objective)
+    violation(checked)  # refuses constraints that are no numbers
+    return objectives[0]["value"], checked
 
 
 def _check_one(number: int, result: Any) -> dict[str, Any]:

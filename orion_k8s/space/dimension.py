@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, ClassVar, Final, TypeVar
@@ -40,11 +40,13 @@ class Dimension(ABC):
         name: full name, dots between the levels; may be empty.
         shape: of one value: () for a scalar, else nested lists of this shape.
         default: taken where a person gives no value; `NO_DEFAULT` for none.
+        when: canonical text of its condition: see `condition`. None where it is always active.
     """
 
     name: str
     shape: tuple[int, ...] = ()
     default: Any = NO_DEFAULT
+    when: str | None = field(default=None, kw_only=True)
 
     kind: ClassVar[str]
     """"real", "integer", "categorical" or "fidelity"."""
@@ -131,6 +133,8 @@ class Dimension(ABC):
             texts.append(f"shape={self.shape[0] if len(self.shape) == 1 else self.shape}")
         if self.default is not NO_DEFAULT:
             texts.append(f"default_value={self.default!r}")
+        if self.when is not None:
+            texts.append(f"when={self.when!r}")
         return f"{name}({', '.join(texts)})"
 
     @property

@@ -65,9 +65,9 @@ def read_call(text: str) -> Call:
             raise Problem(f"{_CODE}; write the keywords out instead of **")
         if keyword.arg in keywords:
             raise Problem(f"the keyword {keyword.arg} is given twice; keep one")
-        keywords[keyword.arg] = _literal(keyword.value)
+        keywords[keyword.arg] = literal(keyword.value)
     args = tuple(
-        Pairs(_pairs(arg)) if isinstance(arg, ast.Dict) else _literal(arg) for arg in tree.args
+        Pairs(_pairs(arg)) if isinstance(arg, ast.Dict) else literal(arg) for arg in tree.args
     )
     return Call(tree.func.id, args, keywords)
 
@@ -130,7 +130,12 @@ def _end_of_string(text: str, start: int) -> int:
     return i
 
 
-def _literal(node: ast.expr) -> Any:
+def literal(node: ast.expr) -> Any:
+    """Return what a syntax tree spells, if it is a literal.
+
+    Raises:
+        Problem: it is not.
+    """
     match node:
         case ast.Constant(value=value):
             return _constant(value)
@@ -140,9 +145,9 @@ def _literal(node: ast.expr) -> Any:
         case ast.BinOp():
             return _arithmetic(node)
         case ast.List(elts=items):
-            return [_literal(item) for item in items]
+            return [literal(item) for item in items]
         case ast.Tuple(elts=items):
-            return tuple(_literal(item) for item in items)
+            return tuple(literal(item) for item in items)
         case ast.Dict():
             pairs = _pairs(node)
             if not all(isinstance(key, str) for key, _ in pairs):
@@ -164,13 +169,13 @@ def _pairs(node: ast.Dict) -> list[tuple[Any, Any]]:
     for key_node, value_node in zip(node.keys, node.values, strict=True):
         if key_node is None:
             raise Problem(f"{_CODE}; write the dict out instead of **")
-        key = _literal(key_node)
+        key = literal(key_node)
         if isinstance(key, (list, dict)):
             raise Problem(f"{shown(key)} can't be a key; write a tuple")
         if frozen(key) in seen:
             raise Problem(f"{shown(key)} stands twice in the dict; keep one")
         seen.add(frozen(key))
-        pairs.append((key, _literal(value_node)))
+        pairs.append((key, literal(value_node)))
     return pairs
 
 
@@ -187,7 +192,7 @@ def _constant(value: object) -> Any:
 
 
 def _number(node: ast.expr) -> int | float:
-    value = _literal(node)
+    value = literal(node)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Problem(f"{shown(value)} is no number to calculate with; write the value itself")
     return value

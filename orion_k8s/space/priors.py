@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orion_k8s.errors import InvalidParams, InvalidPrior
 from orion_k8s.space.categorical import Categorical
+from orion_k8s.space.condition import read_condition
 from orion_k8s.space.dimension import NO_DEFAULT, Dimension
 from orion_k8s.space.fidelity import Fidelity
 from orion_k8s.space.integer import Integer
@@ -22,7 +24,7 @@ from orion_k8s.space.real import DEFAULT_PRECISION, Real
 MAX_SIZE = 10_000
 """The most values that one dimension with a shape may hold."""
 
-_COMMON = ("shape", "default_value")
+_COMMON = ("shape", "default_value", "when")
 _NUMERIC = ("discrete", "precision", "low", "high")
 _STANDARD = (0.0, 1.0)
 """Mean and deviation of the normal distribution where none are given, as in scipy.stats."""
@@ -69,6 +71,10 @@ def _finish(build: _Build, call: Call, name: str) -> Dimension:
     common = {key: keywords.pop(key) for key in _COMMON if key in keywords}
     shape = _shape(common.get("shape", ()))
     dimension = build(call, name, {**keywords, "shape": shape})
+    if common.get("when") is not None:
+        if isinstance(dimension, Fidelity):
+            raise Problem("a fidelity is always there; take when= out")
+        dimension = replace(dimension, when=read_condition(common["when"])[0])
     default = common.get("default_value", NO_DEFAULT)
     if default is None and not (
         isinstance(dimension, Categorical) and None in dimension.categories
@@ -78,8 +84,6 @@ def _finish(build: _Build, call: Call, name: str) -> Dimension:
         return dimension
     if isinstance(dimension, Fidelity):
         raise Problem("a fidelity has no default_value: its default is high; take it out")
-    from dataclasses import replace
-
     return replace(dimension, default=dimension.renamed("default_value").check(default))
 
 

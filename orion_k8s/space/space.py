@@ -12,6 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from orion_k8s.errors import InvalidParams, InvalidPrior
+from orion_k8s.space.conditions import Conditions
 from orion_k8s.space.dimension import FEW, NO_DEFAULT, Dimension
 from orion_k8s.space.fidelity import Fidelity
 from orion_k8s.space.plain import FloatArray, shown
@@ -53,6 +54,7 @@ class Space(Mapping[str, Dimension]):
         if len(fidelities) > 1:
             names = " and ".join(d.name for d in fidelities)
             raise InvalidPrior(f"A space has one fidelity at most, not {names}: keep one.")
+        self._conditions = Conditions(self.dimensions)
         self.fidelity: Fidelity | None = fidelities[0] if fidelities else None
         self.width: int = sum(dimension.size for dimension in self.dimensions)
         starts = np.cumsum([0, *(d.size for d in self.dimensions)]).tolist()
@@ -110,22 +112,40 @@ class Space(Mapping[str, Dimension]):
 
     @cached_property
     def cardinality(self) -> float:
-        """Return how many points there are: a whole number as a float, or infinity."""
+        """Return how many points there are: a whole number as a float, or infinity.
+
+        Points that differ in dimensions that are not active are one.
+        """
+        if self._conditions:
+            return self._conditions.count()
         return math.prod(dimension.cardinality for dimension in self.dimensions)
 
     # --- points ----------------------------------------------------------------------------------
 
-    def decode(self, points: FloatArray) -> list[tuple[Any, ...]]:
+    @property
+    def conditional(self) -> bool:
+        """Whether there are dimensions that are not always active."""
+        return bool(self._conditions)
+
+    def active(self, values: Sequence[Any]) -> list[bool]:
+        """Return for each dimension whether it is active where a row has these values."""
+        return self._conditions.active(values)
+
+    def decode(self, points: FloatArray, settled: bool = True) -> list[tuple[Any, ...]]:
         """Return the rows of plain values of points, the fidelity at its `high`.
 
         Args:
             points: (n, width) float64 in [0, 1].
+            settled: None in the place of what is not active; else the value that it would have.
 
         Returns:
             n tuples, one value a dimension, in the order of `names`. A row does not depend on the
             others.
         """
-        points = np.atleast_2d(np.asarray(points, dtype=np.float64))
+        rows = self._decode(np.atleast_2d(np.asarray(points, dtype=np.float64)))
+        return list(map(self._conditions.settle, rows)) if settled and self._conditions else rows
+
+    def _decode(self, points: FloatArray) -> list[tuple[Any, ...]]:
         if self._scalar and len(points) <= FEW:
             return [
                 tuple([one(point[i]) for one, i in self._scalars]) for point in points.tolist()
@@ -137,10 +157,22 @@ class Space(Mapping[str, Dimension]):
         return list(zip(*columns, strict=True))
 
     def encode(self, rows: Sequence[Sequence[Any]]) -> FloatArray:
-        """Return the points of rows of plain values, (n, width) float64 in [0, 1]."""
+        """Return the points of rows of plain values, (n, width) float64 in [0, 1].
+
+        What is not active lies in the middle.
+        """
         points = np.empty((len(rows), self.width))
+        if self._conditions:
+            active = [self.active(row) for row in rows]
+            middle = self._decode(np.full((1, self.width), 0.5))[0]
+            rows = [
+                [value if on else half for value, on, half in zip(row, ons, middle, strict=True)]
+                for row, ons in zip(rows, active, strict=True)
+            ]
         for i, (dimension, part) in enumerate(zip(self.dimensions, self._slices, strict=True)):
             points[:, part] = dimension.encode([row[i] for row in rows])
+            if i in self._conditions:
+                points[[not ons[i] for ons in active], part] = 0.5
         return points
 
     # --- parameters ------------------------------------------------------------------------------
@@ -162,22 +194,39 @@ class Space(Mapping[str, Dimension]):
             params: name → value, flat or nested. What is missing takes its default, the fidelity
                 its `high`.
 
+        Returns:
+            one value a dimension, None where it is not active.
+
         Raises:
-            InvalidParams: a name is unknown or missing, or a value is not in its dimension.
+            InvalidParams: a name is unknown or missing, a value is not in its dimension, or is
+                given though the dimension is not active.
         """
         if params is None:
             return super().values()
         given = self._flat_params(params, "")
-        return tuple(
+        row = [
             dimension.check(given[dimension.name])
             if dimension.name in given
-            else self._default(dimension)
-            for dimension in self.dimensions
-        )
+            else self._default(dimension, i in self._conditions)
+            for i, dimension in enumerate(self.dimensions)
+        ]
+        if not self._conditions:
+            return tuple(row)
+        for dimension, value, on in zip(self.dimensions, row, self.active(row), strict=True):
+            if on and value is NO_DEFAULT:
+                self._default(dimension)  # says that it is missing
+            if not on and dimension.name in given:
+                raise InvalidParams(
+                    f"The parameter {dimension.name} is there only when {dimension.when}: leave "
+                    "it out."
+                )
+        return self._conditions.settle(row)
 
-    def _default(self, dimension: Dimension) -> Any:
+    def _default(self, dimension: Dimension, may_lack: bool = False) -> Any:
         if isinstance(dimension, Fidelity):
             return dimension.high
+        if dimension.default is NO_DEFAULT and may_lack:
+            return NO_DEFAULT
         if dimension.default is NO_DEFAULT:
             raise InvalidParams(
                 f"The parameter {dimension.name} is missing and has no default: give it a value."
@@ -204,7 +253,10 @@ class Space(Mapping[str, Dimension]):
         return flat
 
     def params(self, values: Sequence[Any]) -> dict[str, Any]:
-        """Return a row as name → value, flat."""
+        """Return a row as name → value, flat, without what is not active."""
+        if self._conditions:
+            named = zip(self.names, values, self.active(values), strict=True)
+            return {name: value for name, value, on in named if on}
         return dict(zip(self.names, values, strict=True))
 
     def load(self, values: Sequence[Any]) -> tuple[Any, ...]:
@@ -222,7 +274,8 @@ class Space(Mapping[str, Dimension]):
             return tuple(values)
         row = list(values)
         for i, load in self._loaders:
-            row[i] = load(row[i])
+            if row[i] is not None or i not in self._conditions:
+                row[i] = load(row[i])
         return tuple(row)
 
     def difference(self, other: Space) -> list[str]:

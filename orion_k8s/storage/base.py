@@ -47,7 +47,7 @@ from typing import Any, ClassVar
 
 from orion_k8s.trial import Claim, Curve, ExperimentRecord, Row, Status, TrialRecord
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the layout that this code reads and writes."""
 
 STORY_LIMIT = 50
@@ -160,17 +160,17 @@ class Storage(ABC):
 
     @abstractmethod
     def update_experiment(self, experiment: str, changes: Mapping[str, Any]) -> None:
-        """Set some of max_trials, max_broken, working_dir, algorithm, metadata; nothing else.
+        """Set some of max_trials, max_broken, working_dir, algorithm, metadata, goal; no more.
 
         Raises:
             NotFound: there is no such experiment.
         """
 
     def mark_ended(self, record: ExperimentRecord) -> None:  # noqa: B027
-        """Leave word that an experiment has ended, under the limits and generation of `record`.
+        """Leave word that an experiment has ended, under limits, goal and generation of `record`.
 
         For those outside who start and stop workers by what the database says (KEDA): there is
-        demand where the word is missing, or where the limits or the generation are others now. So
+        demand where the word is missing, or where one of these is another now. So
         nobody has to take the word back, and one that comes late does no harm. A storage that
         nobody outside reads need not keep it.
         """
@@ -219,9 +219,19 @@ class Storage(ABC):
 
     @abstractmethod
     def complete(
-        self, lease: Lease, objective: float, results: Sequence[Mapping[str, Any]]
+        self,
+        lease: Lease,
+        objective: float,
+        results: Sequence[Mapping[str, Any]],
+        losses: str | None = None,
     ) -> None:
         """Complete a trial that is reserved or interrupted under that token. Again is content.
+
+        Args:
+            lease: of the trial.
+            objective: its loss; nothing but lower is better is known here.
+            results: as they were reported.
+            losses: text of the losses where there are several objectives.
 
         Raises:
             LeaseLost: the token is not the current one, or the trial is gone or finished

@@ -19,10 +19,10 @@ from orion_k8s.errors import (
 from orion_k8s.storage.base import Held, Overview
 from orion_k8s.trial import RELEASED, Curve, Status, TrialRecord
 
-CHANGEABLE = ("max_trials", "max_broken", "working_dir", "algorithm", "metadata")
+CHANGEABLE = ("max_trials", "max_broken", "working_dir", "algorithm", "metadata", "goal")
 """What `update_experiment` may set."""
 
-AS_JSON = ("space", "algorithm", "metadata")
+AS_JSON = ("space", "algorithm", "metadata", "goal")
 """Fields of an experiment that are stored as JSON text: their keys may hold any character."""
 
 LOST = "its lease ran out: the worker died, or could not reach the database"

@@ -198,7 +198,11 @@ class MongoDB(PeopleVerbs, WholeVerbs):
         return codec.not_renewed(wanted, state)
 
     def complete(
-        self, lease: Lease, objective: float, results: Sequence[Mapping[str, Any]]
+        self,
+        lease: Lease,
+        objective: float,
+        results: Sequence[Mapping[str, Any]],
+        losses: str | None = None,
     ) -> None:
         """Complete a trial; see the contract."""
         fields = {
@@ -207,6 +211,8 @@ class MongoDB(PeopleVerbs, WholeVerbs):
             "results": literal(results_field(results)),
             "end_time": NOW,
         }
+        if losses is not None:
+            fields["losses"] = literal(losses)
         with self._connection.speaking(writes=True):
             done = self._connection.trials.update_one(
                 {"_id": lease.trial, "token": lease.token, "status": COMPLETABLE},

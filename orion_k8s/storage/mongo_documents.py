@@ -18,7 +18,7 @@ NOW = "$$NOW"
 
 ROW = {
     **dict.fromkeys(("_id", "number", "status", "objective", "values"), 1),
-    **dict.fromkeys(("parent", "decision", "held_by"), 1),
+    **dict.fromkeys(("parent", "decision", "held_by", "losses"), 1),
 }
 """The fields that the mirror reads."""
 
@@ -83,7 +83,10 @@ def told(status: str, reason: str | None) -> Document:
     return {"story": {"$slice": [longer, -STORY_LIMIT]}}
 
 
-DEMAND: Document = {"$expr": {"$ne": ["$ended", ["$max_trials", "$max_broken", "$generation"]]}}
+LIMITS = ("max_trials", "max_broken", "generation", "goal")
+"""Fields of an experiment: where they change, it may go on though it had ended."""
+
+DEMAND: Document = {"$expr": {"$ne": ["$ended", [f"${field}" for field in LIMITS]]}}
 """Finds the experiments that have not ended, or that may go on since. The chart's KEDA asks it."""
 
 
@@ -101,6 +104,7 @@ def experiment_document(record: ExperimentRecord) -> Document:
         "working_dir": record.working_dir,
         "generation": record.generation,
         "metadata": dumps(record.metadata),
+        "goal": dumps(record.goal),
     }
 
 
@@ -124,6 +128,7 @@ def to_experiment(document: Document) -> ExperimentRecord:
             working_dir=_is(str, document["working_dir"]),
             generation=_is(int, document["generation"]),
             metadata=loads(document["metadata"], dict, where),
+            goal=loads(document.get("goal", "{}"), dict, where),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(where, error) from error
@@ -158,6 +163,7 @@ def to_trial(document: Document) -> TrialRecord:
             submit_time=_seconds(get("submit_time")),
             start_time=_seconds(get("start_time")),
             end_time=_seconds(get("end_time")),
+            losses=get("losses"),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         where = f"the document {document.get('_id')!r} of the collection trials"
@@ -181,6 +187,7 @@ def to_row(document: Document) -> Row:
             get("parent"),
             get("decision"),
             get("held_by"),
+            get("losses"),
         )
     except (KeyError, TypeError) as error:
         where = f"the document {document.get('_id')!r} of the collection trials"

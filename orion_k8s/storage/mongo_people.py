@@ -15,6 +15,7 @@ from orion_k8s.storage.mongo_curves import CurveVerbs
 from orion_k8s.storage.mongo_documents import (
     DONE,
     LEFT,
+    LIMITS,
     NOW,
     UNDER_WAY,
     experiment_document,
@@ -73,7 +74,7 @@ class PeopleVerbs(CurveVerbs):
 
     def mark_ended(self, record: ExperimentRecord) -> None:
         """Leave word that an experiment has ended; `DEMAND` is the query that looks for it."""
-        ended = [record.max_trials, record.max_broken, record.generation]
+        ended = [experiment_document(record)[field] for field in LIMITS]
         with self._connection.speaking(writes=True):
             self._connection.experiments.update_one({"_id": record.id}, {"$set": {"ended": ended}})
 
@@ -105,6 +106,7 @@ class PeopleVerbs(CurveVerbs):
         times = {"submit_time": NOW}
         if trial.status is Status.COMPLETED:
             fields |= {"objective": trial.objective, "results": results_field(trial.results)}
+            fields |= {} if trial.losses is None else {"losses": trial.losses}
             times["end_time"] = NOW
         for _ in range(max_tries):
             fields["number"] = self._next_by_hand(experiment)

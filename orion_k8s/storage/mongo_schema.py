@@ -40,7 +40,12 @@ def _tell_who_suspended(connection: Connection) -> None:
     )
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {0: _tell_who_suspended}
+def _tell_goals(connection: Connection) -> None:
+    # Before version 2, every experiment minimised one objective.
+    connection.experiments.update_many({"goal": {"$exists": False}}, {"$set": {"goal": "{}"}})
+
+
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {0: _tell_who_suspended, 1: _tell_goals}
 """Version → the step to the next one. Each may be sent again after it was interrupted."""
 
 

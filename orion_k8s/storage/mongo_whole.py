@@ -25,7 +25,7 @@ DUPLICATE_KEY = 11000
 
 PLAIN = (
     *("id", "experiment", "number", "values", "identity", "token", "worker", "attempt", "lost"),
-    *("held_by", "objective", "reason", "decision", "parent"),
+    *("held_by", "objective", "losses", "reason", "decision", "parent"),
 )
 """Fields of a trial that are stored as they are; those that are None are not stored."""
 TIMES = ("submit_time", "start_time", "end_time")

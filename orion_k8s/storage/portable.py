@@ -48,14 +48,16 @@ EXPERIMENT_FIELDS: dict[str, Any] = {
     "working_dir": str,
     "generation": int,
     "metadata": dict,
+    "goal": dict,
 }
 TRIAL_FIELDS: dict[str, Any] = {
     **dict.fromkeys(("id", "values", "status", "identity"), str),
-    **dict.fromkeys(("worker", "held_by", "reason", "decision", "parent"), str),
+    **dict.fromkeys(("worker", "held_by", "reason", "decision", "parent", "losses"), str),
     **dict.fromkeys(("number", "attempt", "lost"), int),
     **dict.fromkeys(("objective", "submit_time", "start_time", "end_time"), NUMBER),
     **dict.fromkeys(("results", "story"), list),
 }
+EXPERIMENT_REQUIRED = tuple(EXPERIMENT_FIELDS.keys() - {"goal"})  # which version 1 lacks
 REQUIRED = ("id", "number", "values", "status", "identity")
 CURVE_FIELDS: dict[str, Any] = {
     **dict.fromkeys(("number", "attempt", "count"), int),
@@ -289,7 +291,7 @@ class DumpFile:
         return value
 
     def _experiment(self, value: dict[str, Any]) -> ExperimentRecord:
-        fields = self._typed(value["experiment"], EXPERIMENT_FIELDS, tuple(EXPERIMENT_FIELDS))
+        fields = self._typed(value["experiment"], EXPERIMENT_FIELDS, EXPERIMENT_REQUIRED)
         if not all(isinstance(prior, str) for prior in fields["space"].values()):
             self._damaged("holds a prior that is no text")
         if not fields["name"].strip() or fields["version"] < 1:

@@ -229,16 +229,20 @@ class SQLite(PeopleVerbs, WholeVerbs):
         return codec.not_renewed({lease.trial: lease.token for lease in leases}, state)
 
     def complete(
-        self, lease: Lease, objective: float, results: Sequence[Mapping[str, Any]]
+        self,
+        lease: Lease,
+        objective: float,
+        results: Sequence[Mapping[str, Any]],
+        losses: str | None = None,
     ) -> None:
         """Complete a trial; see the contract."""
         done = self._connection.write(
-            """UPDATE trials SET status = 'completed', objective = ?, results = ?, end_time = ?,
-                lease = NULL, reason = NULL
+            """UPDATE trials SET status = 'completed', objective = ?, results = ?, losses = ?,
+                end_time = ?, lease = NULL, reason = NULL
             WHERE id = ? AND token = ? AND status IN ('reserved', 'interrupted')""",
             (
-                *(codec.check_objective(objective), codec.results_text(results), self._wall()),
-                *(lease.trial, lease.token),
+                *(codec.check_objective(objective), codec.results_text(results), losses),
+                *(self._wall(), lease.trial, lease.token),
             ),
         )
         if not done:

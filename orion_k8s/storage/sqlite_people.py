@@ -39,7 +39,7 @@ class PeopleVerbs(CurveVerbs):
         """Insert an experiment; see the contract."""
         try:
             self._connection.write(
-                f"INSERT INTO experiments ({EXPERIMENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO experiments ({EXPERIMENT}) VALUES (?{', ?' * 11})",
                 experiment_columns(record),
             )
         except sqlite3.IntegrityError as error:
@@ -95,14 +95,15 @@ class PeopleVerbs(CurveVerbs):
         try:
             self._connection.write(
                 f"""INSERT INTO trials (experiment, number, id, status, objective, point, parent,
-                    decision, identity, submit_time, end_time, results)
-                SELECT {KEY}, min(0, coalesce(min(number), 0)) - 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+                    decision, identity, submit_time, end_time, results, losses)
+                SELECT {KEY}, min(0, coalesce(min(number), 0)) - 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
                 FROM trials WHERE experiment = {KEY}""",
                 (
                     *(experiment, trial.id, trial.status.value),
                     *(trial.objective if completed else None, trial.values, trial.parent),
                     *(trial.decision, trial.identity, wall, wall if completed else None),
-                    *(results_column(trial) if completed else "[]", experiment),
+                    results_column(trial) if completed else "[]",
+                    *(trial.losses if completed else None, experiment),
                 ),
             )
         except sqlite3.IntegrityError as error:

@@ -11,17 +11,18 @@ from orion_k8s.trial import ExperimentRecord, Row, Status, TrialRecord
 
 EXPERIMENT = (
     "id, name, version, space, algorithm, seed, max_trials, max_broken, working_dir, generation, "
-    "metadata"
+    "metadata, goal"
 )
 """Columns of an experiment, in the order of `ExperimentRecord`."""
 
 TRIAL = (
     "id, number, point, status, identity, token, worker, attempt, lost, held_by, objective, "
-    "results, reason, decision, parent, story, submit_time, start_time, end_time"
+    "results, reason, decision, parent, story, submit_time, start_time, end_time, "
+    "losses"
 )
 """Columns of a trial, in the order of `TrialRecord` without its experiment."""
 
-ROW = "number, status, objective, point, id, parent, decision, held_by"
+ROW = "number, status, objective, point, id, parent, decision, held_by, losses"
 """Columns that the mirror reads, in the order of `Row`."""
 
 
@@ -39,6 +40,7 @@ def experiment_columns(record: ExperimentRecord) -> tuple[Any, ...]:
         record.working_dir,
         record.generation,
         dumps(record.metadata),
+        dumps(record.goal),
     )
 
 
@@ -65,6 +67,7 @@ def to_experiment(row: Sequence[Any]) -> ExperimentRecord:
         working_dir=row[8],
         generation=row[9],
         metadata=loads(row[10], dict, where),
+        goal=loads(row[11], dict, where),
     )
 
 
@@ -100,6 +103,7 @@ def to_trial(experiment: str, row: Sequence[Any]) -> TrialRecord:
         submit_time=row[16],
         start_time=row[17],
         end_time=row[18],
+        losses=row[19],
     )
 
 

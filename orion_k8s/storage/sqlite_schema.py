@@ -28,6 +28,7 @@ TABLES = (
         working_dir TEXT NOT NULL,
         generation INTEGER NOT NULL,
         metadata TEXT NOT NULL,
+        goal TEXT NOT NULL DEFAULT '{}',
         UNIQUE (name, version)
     )""",
     # Clustered by number: new trials are appended, and a range is read in one go. What may be long
@@ -57,6 +58,7 @@ TABLES = (
         story TEXT NOT NULL DEFAULT '[]',
         results TEXT NOT NULL DEFAULT '[]',
         held_by TEXT,
+        losses TEXT,
         PRIMARY KEY (experiment, number)
     ) WITHOUT ROWID""",
     "CREATE UNIQUE INDEX trials_identity ON trials (experiment, identity)",
@@ -84,6 +86,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
     0: (
         "ALTER TABLE trials ADD COLUMN held_by TEXT",
         "UPDATE trials SET held_by = 'person' WHERE status = 'suspended'",
+    ),
+    # Before version 2, every experiment minimised one objective.
+    1: (
+        "ALTER TABLE experiments ADD COLUMN goal TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE trials ADD COLUMN losses TEXT",
     ),
 }
 """Version → the statements that lead to the next one."""

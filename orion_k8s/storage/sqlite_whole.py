@@ -89,7 +89,7 @@ class WholeVerbs(CurveVerbs):
                 return 0
             try:
                 self._connection.write(
-                    f"INSERT INTO experiments ({EXPERIMENT}) VALUES (?{', ?' * 10})",
+                    f"INSERT INTO experiments ({EXPERIMENT}) VALUES (?{', ?' * 11})",
                     experiment_columns(record),
                 )
             except sqlite3.IntegrityError as error:
@@ -111,7 +111,7 @@ class WholeVerbs(CurveVerbs):
             *(trial.id, trial.number, trial.values, trial.status.value, trial.identity),
             *(trial.token, trial.worker, trial.attempt, trial.lost, trial.held_by),
             *(trial.objective, results_column(trial), trial.reason, trial.decision, trial.parent),
-            *(story, trial.submit_time, trial.start_time, trial.end_time),
+            *(story, trial.submit_time, trial.start_time, trial.end_time, trial.losses),
         )
         self._connection.write(
             f"""INSERT INTO trials (experiment, {TRIAL})

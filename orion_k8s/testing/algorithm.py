@@ -43,6 +43,13 @@ SPACES: dict[str, dict[str, Any]] = {
     "shaped": {"w": "uniform(0, 1, shape=(2, 2))", "c": "choices(['a', 'b'], shape=3)"},
     "nested": {"a": {"b": "uniform(0, 1)", "c": {"d": "randint(0, 30)"}}},
     "scipy": {"b": "beta(2, 5)", "g": "gamma(2, low=0.5, high=9)"},
+    "conditional": {
+        "lr": "loguniform(1e-5, 1, when=\"optimizer == 'sgd'\")",
+        "optimizer": "choices(['sgd', 'adam', 'none'])",
+        "momentum": "uniform(0, 1, when='lr < 0.01')",
+        "layers": "randint(1, 4)",
+        "width": "randint(8, 65, shape=2, when='layers > 1')",
+    },
     "fidelity": {"x": "uniform(0, 1)", "epochs": "fidelity(1, 9, base=3)"},
 }
 """A space of each kind of dimension."""
@@ -53,6 +60,7 @@ FINITE: dict[str, dict[str, Any]] = {
     "skewed": {"n": "randint(0, 5)", "c": "choices({'a': 0.98, 'b': 0.01, 'c': 0.01})"},
     "digits": {"x": "uniform(1, 2, precision=2)", "c": "choices([True, False])"},
     "shaped": {"c": "choices(['a', 'b'], shape=4)", "e": "fidelity(1, 9)"},
+    "conditional": {"n": "randint(0, 9, when=\"c == 'a'\")", "c": "choices(['a', 'b', 'c'])"},
 }
 """Spaces that are soon used up."""
 
@@ -110,8 +118,10 @@ class AlgorithmContract:
             values = space.load(json.loads(row.values))
             assert space.values(space.params(values)) == values
             assert dump_values(values) == row.values
-            for dimension, value in zip(space.dimensions, values, strict=True):
-                if dimension.interval is not None:
+            active = space.active(values)
+            for dimension, value, on in zip(space.dimensions, values, active, strict=True):
+                assert on or value is None
+                if on and dimension.interval is not None:
                     low, high = dimension.interval
                     leaves = np.ravel(value).tolist()
                     assert all(low <= leaf <= high and math.isfinite(leaf) for leaf in leaves)

@@ -6,8 +6,9 @@ key of its decision are each taken once.
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,9 +65,16 @@ class Trials:
         self.rows[number] = Row(number, Status.NEW.value, None, text, f"trial{number}")
         return number
 
-    def end(self, number: int, status: Status, objective: float | None = None) -> None:
-        """End a trial."""
-        self.rows[number] = self.rows[number]._replace(status=status.value, objective=objective)
+    def end(
+        self, number: int, status: Status, objective: float | Sequence[float] | None = None
+    ) -> None:
+        """End a trial, with its loss or with several."""
+        losses = None
+        if isinstance(objective, Sequence):
+            losses, objective = json.dumps(list(objective)), objective[0]
+        self.rows[number] = self.rows[number]._replace(
+            status=status.value, objective=objective, losses=losses
+        )
 
     def count(self, *statuses: Status) -> int:
         """Return how many trials have one of these statuses."""
@@ -77,9 +85,9 @@ class Trials:
 class Worker:
     """A worker with a mirror and an algorithm of its own."""
 
-    def __init__(self, trials: Trials, algorithm: Algorithm) -> None:
+    def __init__(self, trials: Trials, algorithm: Algorithm, objectives: int = 1) -> None:
         self.trials, self.algorithm = trials, algorithm
-        self.history = History(algorithm.space)
+        self.history = History(algorithm.space, objectives=objectives)
         self.running: list[int] = []
 
     def look(self) -> None:
@@ -106,13 +114,14 @@ class Worker:
 
 def run(
     make: Callable[[], Algorithm],
-    objective: Callable[[dict[str, Any]], float],
+    objective: Callable[[dict[str, Any]], float | Sequence[float]],
     max_trials: int,
     workers: int = 1,
     turns: int = 0,
     trials: Trials | None = None,
     broken: Callable[[int], bool] = lambda number: False,
     most_steps: int = 100_000,
+    objectives: int = 1,
 ) -> Trials:
     """Run an experiment to its end, the workers taking turns at random.
 
@@ -120,20 +129,21 @@ def run(
 
     Args:
         make: returns a new algorithm, one a worker.
-        objective: of parameters by name.
+        objective: of parameters by name; a list where there are several.
         max_trials: completed trials that end it.
         workers: how many, one slot each.
         turns: seed of who comes next; it must have no say in what an algorithm does.
         trials: that are there already.
         broken: whether the trial of a number fails.
         most_steps: an experiment that goes on for longer is stuck.
+        objectives: how many there are.
 
     Returns:
         the trials. Fewer than `max_trials` are completed where the algorithm had finished.
     """
     trials = trials if trials is not None else Trials()
     dice = random.Random(turns)
-    crew = [Worker(trials, make()) for _ in range(workers)]
+    crew = [Worker(trials, make(), objectives) for _ in range(workers)]
     space: Space = crew[0].algorithm.space
     for _ in range(most_steps):
         worker = dice.choice(crew)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orion_k8s.trial.curve import Curve, CurveBuilder, Stopped
+from orion_k8s.trial.goal import Goal, Loss
 from orion_k8s.trial.records import (
     Claim,
     ExperimentRecord,
@@ -24,6 +25,8 @@ __all__ = [
     "Curve",
     "CurveBuilder",
     "ExperimentRecord",
+    "Goal",
+    "Loss",
     "Row",
     "Status",
     "Stopped",

@@ -55,6 +55,7 @@ class ExperimentRecord:
         max_broken: broken trials that end it.
         generation: raised twice by every `db set` and `db rm` (odd while one is under way).
         metadata: what `hunt` needs to resume: the command, the working directory, user, time.
+        goal: what it aims at, as `Goal.configuration` says it; empty to minimise one objective.
     """
 
     id: str
@@ -68,6 +69,7 @@ class ExperimentRecord:
     working_dir: str = ""
     generation: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    goal: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class TrialRecord:
         attempt: how many times it was reserved.
         lost: how many of these ended because the lease ran out.
         held_by: "person" or "algorithm" where it is suspended.
-        objective: of a completed trial.
+        objective: of a completed trial its loss, which workers rank by: see `trial.goal`.
+        losses: canonical text of the losses where there are several objectives.
         results: list of {"name", "type", "value"}.
         reason: why it is broken, interrupted or suspended.
         story: one entry for each reservation that did not complete: {"attempt", "worker",
@@ -135,6 +138,7 @@ class TrialRecord:
     submit_time: float | None = None
     start_time: float | None = None
     end_time: float | None = None
+    losses: str | None = None
 
     def tell(self) -> str:
         """Return the trial's story in one line, for errors and for people."""
@@ -160,3 +164,4 @@ class Row(NamedTuple):
     parent: str | None = None
     decision: str | None = None
     held_by: str | None = None
+    losses: str | None = None

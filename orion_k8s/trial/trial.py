@@ -11,6 +11,7 @@ from typing import Any
 
 from orion_k8s.trial.channel import report, should_stop
 from orion_k8s.trial.curve import Stopped
+from orion_k8s.trial.goal import reported, violation
 from orion_k8s.trial.records import TrialRecord
 from orion_k8s.trial.states import Status
 
@@ -66,8 +67,18 @@ class Trial:
 
     @property
     def objective(self) -> float | None:
-        """The objective of a completed trial."""
-        return self.record.objective
+        """The objective of a completed trial as it was reported, the first of several."""
+        return next(iter(self.objectives.values()), None)
+
+    @property
+    def objectives(self) -> dict[str, float]:
+        """Name → value of the objectives of a completed trial, in the order of the results."""
+        return reported(self.record.results) if self.status is Status.COMPLETED else {}
+
+    @property
+    def feasible(self) -> bool | None:
+        """Whether a completed trial breaks no constraint; None of any other."""
+        return not violation(self.record.results) if self.status is Status.COMPLETED else None
 
     @property
     def results(self) -> tuple[Mapping[str, Any], ...]:

@@ -17,12 +17,15 @@ from enum import Enum
 from functools import partial
 
 from orion_k8s.algorithm import Algorithm, Finished, Suggestion
+from orion_k8s.algorithm.repeated import Points
 from orion_k8s.history import History
 from orion_k8s.space import Space
 from orion_k8s.storage import Conflict, Storage
 from orion_k8s.trial import (
     Claim,
     ExperimentRecord,
+    Goal,
+    Loss,
     Row,
     Status,
     TrialRecord,
@@ -44,6 +47,8 @@ class Idle(str, Enum):
 
     DONE = "done"
     """As many trials are completed as were asked for."""
+    GOAL = "goal reached"
+    """A completed trial reached the experiment's goal."""
     BROKEN = "broken"
     """More trials are broken than are allowed."""
     USED_UP = "used up"
@@ -113,13 +118,15 @@ class Claimer:
     ) -> None:
         self.storage = storage
         self.record: ExperimentRecord | None = record
+        self.goal = Goal.of(record.goal)
+        self._points = Points(self.goal.repetitions, space)
         self.experiment = record.id
         self.space = space
         self.algorithm = algorithm
         self.worker = worker
         self.lease_s = lease_s
         self._call = call
-        self.history = History(space, generation=-1)
+        self.history = History(space, generation=-1, objectives=len(self.goal))
         self.tally = Tally()
         self.reason = ""
         self._rng = rng or random.Random()
@@ -155,7 +162,7 @@ class Claimer:
         self.history = call(lambda: self._read_all(record.generation))
 
     def _read_all(self, generation: int) -> History:
-        history = History(self.space, generation)
+        history = History(self.space, generation, len(self.goal))
         history.fill(self.storage.read_all(self.experiment))
         return history
 
@@ -164,11 +171,23 @@ class Claimer:
         if record is not None and record.generation % 2 and self.record is not None:
             # A person's change is under way, or died half-way: look again at every beat.
             self.history.generation = -1
+        if record is not None and self.record is not None and record.goal != self.record.goal:
+            self.goal = Goal.of(record.goal)
         self.record = record
 
     def reread_record(self) -> None:
         """Read the experiment's record from the database."""
         self.look_at_record(self._call(lambda: self.storage.experiment(self.experiment)))
+
+    def points(self, follow: bool = True) -> History:
+        """Return the mirror; of points and their means, where each is measured several times.
+
+        Args:
+            follow: take in what is new; other threads than this worker's only look.
+        """
+        if self._points.repetitions == 1:
+            return self.history
+        return self._points.follow(self.history) if follow else self._points.history
 
     # --- the next trial --------------------------------------------------------------------------
 
@@ -182,6 +201,7 @@ class Claimer:
 
     def _acquire(self) -> TrialRecord | Idle:
         self.refresh()
+        self.points()
         while True:
             idle = self._ended()
             if idle is not None:
@@ -206,8 +226,9 @@ class Claimer:
             done = record.max_trials is not None and (
                 history.count(Status.COMPLETED) >= record.max_trials
             )
+            reached = bool(self.goal.targets) and self.points().reaches(self.goal.thresholds)
             broken = history.count(Status.BROKEN) >= max(1, record.max_broken)
-            if not (done or broken):
+            if not (done or reached or broken):
                 return None
             self.reread_record()
             after = self.record
@@ -216,7 +237,9 @@ class Claimer:
             if after.generation == history.generation and after.max_trials == record.max_trials:
                 if done:
                     return Idle.DONE
-                if after.max_broken == record.max_broken:
+                if reached and after.goal == record.goal:
+                    return Idle.GOAL
+                if broken and after.max_broken == record.max_broken:
                     return Idle.BROKEN
             self.refresh()
         return None
@@ -229,14 +252,18 @@ class Claimer:
                 for number in self.history.with_status(status)
                 if self._cooling.get(number, now) <= now
             ]
-            # Any of them will do: at random, lest a hundred idle workers all ask for the first.
-            self._rng.shuffle(numbers)
+            if status is Status.NEW and self._choices < 2:
+                numbers.reverse()  # as they were inserted: -1, -2, …
+            else:
+                # Any will do: at random, lest a hundred idle workers all ask for the first.
+                self._rng.shuffle(numbers)
             for number in numbers:
                 trial = self._reserve(number)
                 if trial is not None:
                     self._mirror(trial)
                     return trial
                 self._forget_waiting(number)
+                self._crowded()
         return None
 
     def _reserve(self, number: int) -> TrialRecord | None:
@@ -265,6 +292,9 @@ class Claimer:
         while True:
             with self.tally.suggest:
                 suggestion = self.algorithm.suggest(number, attempt, self.history)
+            if not isinstance(suggestion, Suggestion) and number != numbers[0]:
+                number, attempt = numbers[0], 0  # the first of all may have something to do
+                continue
             if isinstance(suggestion, Finished):
                 return suggestion
             if not isinstance(suggestion, Suggestion):
@@ -296,12 +326,16 @@ class Claimer:
                 if Conflict.NUMBER in conflicts:
                     # With many choices it may lie beyond the window of the next read.
                     self.history.expect(number)
-                    self._choices = min(float(_MOST_CHOICES), 1.5 * self._choices + 1)
+                    self._crowded()
                 return None
             # The parameters alone are taken: the next point of the same number, from a mirror
             # that knows them.
             self.refresh()
             attempt += 1
+
+    def _crowded(self) -> None:
+        """Choose among more: another worker was first."""
+        self._choices = min(float(_MOST_CHOICES), 1.5 * self._choices + 1)
 
     def _insert(self, claim: Claim) -> frozenset[Conflict]:
         return self._call(lambda: self.storage.claim(self.experiment, claim, self.lease_s))
@@ -312,7 +346,7 @@ class Claimer:
             id=new_id(),
             number=number,
             values=values,
-            identity=identity_of(values, suggestion.parent),
+            identity=identity_of(values, suggestion.parent, suggestion.repetition),
             token=new_token(),
             worker=self.worker,
             decision=suggestion.decision,
@@ -332,11 +366,12 @@ class Claimer:
 
     # --- what this worker did itself -------------------------------------------------------------
 
-    def note(self, trial: TrialRecord, status: Status, objective: float | None = None) -> None:
+    def note(self, trial: TrialRecord, status: Status, loss: Loss | None = None) -> None:
         """Mirror what this worker just wrote, so that the next read need not tell it."""
+        objective, losses = loss or (None, None)
         with self.lock:
             self.history.fill(
-                [Row(trial.number, status.value, objective, trial.values, trial.id, held_by=None)]
+                [Row(trial.number, status.value, objective, trial.values, trial.id, losses=losses)]
             )
 
     def mark_ended(self) -> None:

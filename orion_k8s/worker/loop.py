@@ -17,6 +17,7 @@ from orion_k8s.backoff import Backoff
 from orion_k8s.errors import (
     BrokenExperiment,
     ExperimentRemoved,
+    InvalidResult,
     LazyWorkers,
     LeaseLost,
     OrionError,
@@ -25,7 +26,7 @@ from orion_k8s.errors import (
 from orion_k8s.executor import Executor, Future
 from orion_k8s.stopping import Rules
 from orion_k8s.storage import Lease
-from orion_k8s.trial import Curve, Status, TrialRecord, new_id
+from orion_k8s.trial import Curve, Loss, Status, TrialRecord, new_id
 from orion_k8s.worker.claiming import Claimer, Idle
 from orion_k8s.worker.follower import Follower
 from orion_k8s.worker.leases import Heart
@@ -348,6 +349,7 @@ class Worker:
         verdict = self.task.judge(future.outcome(), one.function, last)
         if followed is not None:
             verdict = followed.settle(verdict)
+        verdict, loss = self._ranked(verdict)
         try:
             if one.void:
                 log.warning(
@@ -358,7 +360,7 @@ class Worker:
                 return
             if followed is not None and (curve := followed.unwritten) is not None:
                 self._write_curve(one, curve)
-            self._patience.call(lambda: self._write(one, verdict))
+            self._patience.call(lambda: self._write(one, verdict, loss))
         except LeaseLost as error:
             log.warning(
                 "trial %s: its result is refused: %s",
@@ -370,7 +372,7 @@ class Worker:
         finally:
             self.heart.drop(one.lease)
         log.info("trial %s is %s", one.record.id, verdict.status.value, extra=_about(one.record))
-        self._count(one, verdict)
+        self._count(one, verdict, loss)
         self._changed()
 
     def _write_curve(self, one: _Running, curve: Curve) -> None:
@@ -385,17 +387,26 @@ class Worker:
                 extra=_about(one.record),
             )
 
-    def _write(self, one: _Running, verdict: Verdict) -> None:
+    def _ranked(self, verdict: Verdict) -> tuple[Verdict, Loss]:
+        """Return the verdict with the loss of a completed trial; broken if it has none."""
+        if verdict.status is not Status.COMPLETED:
+            return verdict, Loss(0.0)
+        try:
+            return verdict, self.claimer.goal.loss(verdict.objective, verdict.results)
+        except InvalidResult as error:
+            return Verdict(Status.BROKEN, reason=str(error), error=error), Loss(0.0)
+
+    def _write(self, one: _Running, verdict: Verdict, loss: Loss) -> None:
         if verdict.status is Status.COMPLETED:
-            self._storage.complete(one.lease, verdict.objective, verdict.results)
+            self._storage.complete(one.lease, loss.objective, verdict.results, loss.losses)
         else:
             self._storage.release(one.lease, verdict.status, verdict.reason)
 
-    def _count(self, one: _Running, verdict: Verdict) -> None:
+    def _count(self, one: _Running, verdict: Verdict, loss: Loss) -> None:
         number = one.record.number
         if verdict.status is Status.COMPLETED:
             self.report.completed += 1
-            self.claimer.note(one.record, Status.COMPLETED, verdict.objective)
+            self.claimer.note(one.record, Status.COMPLETED, loss)
             return
         self.claimer.note(one.record, verdict.status)
         if verdict.status is Status.INTERRUPTED:
@@ -448,6 +459,8 @@ class Worker:
         if limit is not None and self._counted_broken >= limit:
             raise BrokenExperiment(f"This worker broke {self._counted_broken} trials, its limit.")
         report.reason = claimer.reason if idle is Idle.USED_UP else ""
+        if idle is Idle.GOAL:
+            report.reason = "a trial reached the goal"
 
 
 def _about(trial: TrialRecord) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class Verdict:
 
     Attributes:
         status: completed, interrupted or broken.
-        objective: of a completed trial.
+        objective: of a completed trial, as it was reported; of several the first.
         results: of a completed trial.
         reason: of the others, for people.
         error: the exception that broke it, where there is one.

@@ -11,7 +11,7 @@ from orion_k8s.algorithm.registry import create
 from orion_k8s.space import Space
 from orion_k8s.storage import Lease, Storage
 from orion_k8s.storage.sqlite import SQLite
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+from orion_k8s.trial import ExperimentRecord, Loss, Status, TrialRecord
 from orion_k8s.worker import Claimer
 from tests.benchmarks.figures import SPACE, filled, median, say
 
@@ -31,7 +31,7 @@ def _one_more(storage: Storage, claimer: Claimer) -> float:
         trial = claimer.acquire()
         assert isinstance(trial, TrialRecord)
         storage.complete(Lease(trial.id, trial.token or ""), 1.0, [])
-        claimer.note(trial, Status.COMPLETED, 1.0)
+        claimer.note(trial, Status.COMPLETED, Loss(1.0))
     return (time.process_time() - began) / MORE * 1e6
 
 

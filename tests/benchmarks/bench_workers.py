@@ -17,7 +17,7 @@ from orion_k8s.algorithm.registry import create
 from orion_k8s.space import Space
 from orion_k8s.storage import Lease
 from orion_k8s.storage.memory import Memory
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord, new_id
+from orion_k8s.trial import ExperimentRecord, Loss, Status, TrialRecord, new_id
 from orion_k8s.worker import Claimer
 from tests.benchmarks.figures import SPACE, experiment, filled, noop, say
 
@@ -157,7 +157,7 @@ def _simulate(workers: int) -> tuple[float, float, int]:
             clock.sleep(duration)
             busy[0] += max(0.0, min(clock.now, HORIZON_S) - min(began, HORIZON_S))
             distant.complete(Lease(trial.id, trial.token or ""), 1.0, [])
-            claimer.note(trial, Status.COMPLETED, 1.0)
+            claimer.note(trial, Status.COMPLETED, Loss(1.0))
 
     for index in range(workers):
         clock.start(lambda index=index: work(index))

@@ -123,6 +123,7 @@ def test_what_a_program_sees(tmp_path: Path) -> None:
         "ORION_EXPERIMENT_ID": "e1",
         "ORION_EXPERIMENT_NAME": "größe $x 'q'",
         "ORION_EXPERIMENT_VERSION": "2",
+        "ORION_OBJECTIVES": '{"": "minimize"}',
         "ORION_TRIAL_ID": "t1",
         "ORION_TRIAL_ATTEMPT": "3",
         "ORION_WORKING_DIR": trial,

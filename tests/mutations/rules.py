@@ -350,8 +350,20 @@ RULES = (
     Rule(
         "I9 results are kept in hand through an outage",
         "worker/loop.py",
-        "self._patience.call(lambda: self._write(one, verdict))",
-        "self._write(one, verdict)",
+        "self._patience.call(lambda: self._write(one, verdict, loss))",
+        "self._write(one, verdict, loss)",
+    ),
+    Rule(
+        "9 a reached goal is confirmed before it ends anything",
+        "worker/claiming.py",
+        "if reached and after.goal == record.goal:",
+        "if reached:",
+    ),
+    Rule(
+        "9 who breaks a constraint reaches no goal",
+        "trial/goal.py",
+        "losses = [_penalty(broken)] * len(losses)",
+        "pass",
     ),
     Rule(
         "a curve is written under the current token alone",

@@ -4,9 +4,15 @@
 {{- define "orion-k8s.configuration" -}}
 {{- $e := .Values.experiment -}}
 {{- $experiment := dict "name" $e.name "working_dir" .Values.trials.path -}}
-{{- range $key, $value := dict "version" $e.version "max_trials" $e.maxTrials "max_broken" $e.maxBroken "seed" $e.seed -}}
+{{- range $key, $value := dict "version" $e.version "max_trials" $e.maxTrials "max_broken" $e.maxBroken "seed" $e.seed "repetitions" $e.repetitions -}}
 {{- if not (kindIs "invalid" $value) -}}
 {{- $_ := set $experiment $key (int64 $value) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "direction" "goal" "objectives" "enqueue" -}}
+{{- $value := get $e $key -}}
+{{- if not (or (kindIs "invalid" $value) (and (or (kindIs "map" $value) (kindIs "slice" $value)) (empty $value))) -}}
+{{- $_ := set $experiment $key $value -}}
 {{- end -}}
 {{- end -}}
 {{- with $e.algorithm -}}

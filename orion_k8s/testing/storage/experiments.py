@@ -91,6 +91,7 @@ class ExperimentContract(Setting):
             max_broken=5,
             working_dir="/tmp/with space/ü",
             metadata={"$k.e.y": {"nested": [1.5, "x", None]}, "command": ["{x}", "$HOME"]},
+            goal={"objectives": {"$a.b": "maximize", "": "minimize"}, "goal": {"$a.b": 0.5}},
         )
         storage.create_experiment(record)
         assert other.experiment(record.id) == record
@@ -141,6 +142,7 @@ class ExperimentContract(Setting):
             "working_dir": "$elsewhere",
             "algorithm": {"tpe": {"a.b": 1}},
             "metadata": {"$user": "eve"},
+            "goal": {"direction": "maximize", "goal": 0.5},
         }
         for key, value in changes.items():
             other.update_experiment(record.id, {key: value})

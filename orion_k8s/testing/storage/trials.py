@@ -181,6 +181,26 @@ class TrialContract(Setting):
         assert found.end_time is not None
         assert storage.live_workers(experiment) == []
 
+    def test_several_losses_are_kept_beside_the_first(
+        self, storage: Storage, other: Storage, experiment: str
+    ) -> None:
+        storage.complete(self.claimed(storage, experiment), 0.25, RESULTS, "[0.25,-1e+300]")
+        storage.complete(self.claimed(storage, experiment, 1), 0.5, RESULTS)
+        done = by_hand(
+            experiment,
+            0.6,
+            status=Status.COMPLETED,
+            objective=-1.5,
+            results=tuple(RESULTS),
+            losses="[-1.5,2.0]",
+        )
+        assert storage.insert(experiment, done).losses == "[-1.5,2.0]"
+        rows = sorted(other.read_all(experiment))
+        assert [row.losses for row in rows] == ["[-1.5,2.0]", "[0.25,-1e+300]", None]
+        assert [row.losses for row in other.read(experiment, [0])] == ["[0.25,-1e+300]"]
+        found = {trial.number: trial.losses for trial in other.trials(experiment)}
+        assert found == {row.number: row.losses for row in rows}
+
     @pytest.mark.parametrize(
         "value",
         [

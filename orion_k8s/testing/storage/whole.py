@@ -51,7 +51,7 @@ class WholeContract(Setting):
         claims[4] = claim_of(4, parent=claims[0].id)
         for claim in claims:
             assert not storage.claim(experiment, claim, LONG_S)
-        storage.complete(lease_of(claims[0]), 0.25, RESULTS)
+        storage.complete(lease_of(claims[0]), 0.25, RESULTS, "[0.25,3.0]")
         storage.release(lease_of(claims[1]), Status.BROKEN, "Traceback\nValueError: ü 🦉")
         storage.release(lease_of(claims[2]), Status.INTERRUPTED, "drained")
         storage.release(lease_of(claims[3]), Status.SUSPENDED, held_by="algorithm")

@@ -170,6 +170,15 @@ class TestPBT(TestASHA):
         return create({"pbt": {"population_size": 6, "generations": 4}}, space, seed)
 
 
+class TestNSGA2(AlgorithmContract):
+    """A small population, so that the runs breed."""
+
+    same_set = False
+
+    def make(self, space: Space, seed: int) -> Algorithm:
+        return create({"nsga2": {"population_size": 5}}, space, seed)
+
+
 class TestGP(AlgorithmContract):
     """Its results are followed from the fifth trial on."""
 

@@ -72,6 +72,17 @@ def test_demand_ends_with_the_experiment_and_comes_back(
     assert scaler.demand() == 0
 
 
+def test_no_demand_where_the_goal_is_reached(experiment: ExperimentClient, scaler: Scaler) -> None:
+    experiment.max_trials = 5
+    experiment.goal = 1.0
+    experiment.workon(lambda x: x)
+    assert scaler.demand() == 0
+    experiment.goal = -1.0
+    assert scaler.demand() == 1
+    experiment.workon(lambda x: x)  # until the space is used up
+    assert scaler.demand() == 0
+
+
 def test_no_demand_where_the_space_is_used_up(
     experiment: ExperimentClient, scaler: Scaler
 ) -> None:

@@ -190,16 +190,18 @@ def test_a_database_that_may_only_be_read(read_only: Path, shell: Callable[..., 
 def test_upgrade_says_what_it_did(
     cli: Callable[..., Any], history: Any, sqlite_url: str, tmp_path: Path
 ) -> None:
-    assert "up to date: schema 1" in cli("db", "upgrade").out
+    assert "up to date: schema 2" in cli("db", "upgrade").out
     record = history.experiment()
     history.completed(record, 0, 1.0)
     history.storage.close()
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
         database.execute("ALTER TABLE trials DROP COLUMN held_by")
+        database.execute("ALTER TABLE trials DROP COLUMN losses")
+        database.execute("ALTER TABLE experiments DROP COLUMN goal")
         database.execute("PRAGMA user_version = 0")
     database.close()
     assert "db upgrade" in cli("list").refused(6)
-    assert "upgraded from schema 0 to 1" in cli("db", "upgrade").out
+    assert "upgraded from schema 0 to 2" in cli("db", "upgrade").out
     assert cli("list").rows[0][:4] == ["exp", "1", "idle", "1"]
     missing = tmp_path / "none.db"
     assert "no history" in cli("db", "upgrade", "--storage", missing).refused(7)

@@ -86,6 +86,8 @@ def test_json_is_stable(history: Any, cli: Callable[..., Any]) -> None:
         "algorithm": {"random": {}},
         "max_trials": 5,
         "max_broken": 3,
+        "direction": "minimize",
+        "goal": None,
         "trials": {
             **dict.fromkeys(("new", "reserved", "interrupted", "suspended", "broken"), 0),
             "completed": 1,

@@ -13,7 +13,7 @@ from orion_k8s.cli.progress import Observer, Snapshot, duration
 from orion_k8s.errors import DatabaseUnavailable
 from orion_k8s.history import History
 from orion_k8s.space import Space
-from orion_k8s.trial import ExperimentRecord, Row, Status
+from orion_k8s.trial import ExperimentRecord, Goal, Row, Status
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,15 @@ def worker_of(storage: Alive) -> Any:
     """Return what the observer looks at of a worker: its mirror, and the way to the database."""
     space = Space.parse({"x": "uniform(0, 1)"})
     record = ExperimentRecord("e1", "e", 1, {}, {"random": {}}, 1, max_trials=10)
+    history = History(space)
     claimer = SimpleNamespace(
-        history=History(space), record=record, storage=storage, experiment="e1", worker="me"
+        history=history,
+        points=lambda follow: history,
+        goal=Goal(),
+        record=record,
+        storage=storage,
+        experiment="e1",
+        worker="me",
     )
     return SimpleNamespace(claimer=claimer, heart=SimpleNamespace(heartbeat_s=15.0))
 

@@ -109,6 +109,8 @@ def test_what_is_carried_over(katib: dict[str, Any]) -> None:
         ],
         "algorithm": {"tpe": {"n_ei_candidates": 20}},
         "seed": 7,
+        "direction": "maximize",
+        "goal": 0.99,
         "maxTrials": 12,
         # Katib stops when there are more than three.
         "maxBroken": 4,
@@ -129,7 +131,7 @@ def test_what_is_not_is_named(katib: dict[str, Any]) -> None:
     made = chart_values(katib, "a.yaml")
     said = "\n".join(made.lost)
     for word in (
-        *("maximize", "goal 0.99", "prior_weight", "serviceAccountName", "workingDir"),
+        *("prior_weight", "serviceAccountName", "workingDir"),
         *("container side", "earlyStopping", "resumePolicy", "The name momentum"),
         "Kubernetes' names of a trial",
     ):

@@ -96,7 +96,7 @@ def test_the_metrics_of_a_worker(experiment: ExperimentClient, monitor: Monitor)
     assert found["orion_collisions_total"] == found["orion_requeues_total"] == 0
     assert found["orion_database_up"] == 1
     best = min(t.objective for t in experiment.fetch_trials() if t.objective is not None)
-    assert found["orion_best_objective"] == best
+    assert found["orion_best_objective minimize"] == best
 
 
 def test_a_heart_that_beats_no_more(experiment: ExperimentClient, monitor: Monitor) -> None:

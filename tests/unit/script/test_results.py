@@ -45,7 +45,6 @@ def test_a_valid_file_is_read(tmp_path: Path) -> None:
         ("[1]", "Result 1 is a number"),
         ('[{"name": "a", "value": 1}]', "Result 1 lacks 'type'"),
         (json.dumps([result(1, type="statistic")]), "no objective"),
-        (json.dumps([result(1), result(2, "b")]), "2 objectives .'loss', 'b'."),
         (json.dumps([result(1, type="objectiv")]), "did you mean 'objective'"),
         (json.dumps([result(1, type="zzz")]), "use one of objective, constraint"),
         (json.dumps([result("1")]), "is a text, not a number"),

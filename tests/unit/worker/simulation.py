@@ -12,7 +12,7 @@ from orion_k8s.client.opening import ensure
 from orion_k8s.space import Space
 from orion_k8s.storage import Lease, Storage
 from orion_k8s.storage.sqlite import SQLite
-from orion_k8s.trial import ExperimentRecord, Status, TrialRecord
+from orion_k8s.trial import ExperimentRecord, Goal, Loss, Status, TrialRecord
 from orion_k8s.worker import Claimer, Heart, Idle
 from orion_k8s.worker.patience import Patience
 
@@ -57,7 +57,7 @@ class Cluster:
             storage or self.storage,
             record,
             space,
-            create(record.algorithm, space, record.seed),
+            create(record.algorithm, space, record.seed, 1, Goal.of(record.goal).repetitions),
             name,
             LEASE_S,
             call=Patience().call,
@@ -73,7 +73,7 @@ class Cluster:
 
     def complete(self, worker: Claimer, trial: TrialRecord, objective: float = 1.0) -> None:
         worker.storage.complete(lease(trial), objective, [result(objective)])
-        worker.note(trial, Status.COMPLETED, objective)
+        worker.note(trial, Status.COMPLETED, Loss(objective))
 
     def break_(self, worker: Claimer, trial: TrialRecord) -> None:
         worker.storage.release(lease(trial), Status.BROKEN, "it failed")

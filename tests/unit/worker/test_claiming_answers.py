@@ -326,6 +326,57 @@ def test_7_a_decision_is_made_once(cluster: Cluster) -> None:
 # --- 8 and 9: reading, and the end ---------------------------------------------------------------
 
 
+def test_9_a_reached_goal_ends_it_for_all_and_another_goal_reopens(cluster: Cluster) -> None:
+    record = cluster.experiment(goal={"goal": 0.5})
+    a, b = cluster.worker("a"), cluster.worker("b")
+    mine, other = got(a.acquire()), got(b.acquire())
+    cluster.complete(a, mine, 0.75)
+    more = got(a.acquire())
+    cluster.complete(b, other, 0.5)
+    assert b.acquire() is Idle.GOAL
+    assert a.acquire() is Idle.GOAL
+    cluster.complete(a, more, 9.0)  # what runs is ended in order
+    # Another goal, which neither knows of yet: the end is confirmed by a look at the record.
+    cluster.storage.update_experiment(record.id, {"goal": {"goal": 0.25}})
+    got(b.acquire())
+    cluster.storage.update_experiment(record.id, {"goal": {}})
+    a.reread_record()
+    got(a.acquire())
+
+
+def test_9_a_trial_that_breaks_a_constraint_reaches_no_goal(cluster: Cluster) -> None:
+    cluster.experiment(goal={"direction": "maximize", "goal": 0.5})
+    a = cluster.worker("a")
+    broken = [result(1.0), {"name": "c", "type": "constraint", "value": 0.001}]
+    for results, reached in ((broken, False), ([result(1.0)], True)):
+        trial = got(a.acquire())
+        loss = a.goal.loss(1.0, results)
+        a.storage.complete(lease(trial), loss.objective, results)
+        a.note(trial, Status.COMPLETED, loss)
+        assert (a.acquire() is Idle.GOAL) is reached
+
+
+def test_enqueued_trials_are_taken_in_order_by_one_worker(cluster: Cluster) -> None:
+    cluster.experiment(first=[{"x": 0.5}, {"x": 0.25}, {"x": 0.75}])
+    a = cluster.worker("a")
+    assert [got(a.acquire()).values for _ in range(3)] == ["[0.5]", "[0.25]", "[0.75]"]
+    assert got(a.acquire()).number == 0
+    # Said once more, they are passed over.
+    cluster.experiment(first=[{"x": 0.25}, {"x": 0.125}])
+    a.refresh()
+    assert got(a.acquire()).values == "[0.125]"
+
+
+def test_repetitions_are_claimed_by_several_workers_without_waiting(cluster: Cluster) -> None:
+    cluster.experiment(goal={"repetitions": 3}, max_trials=7)
+    workers = [cluster.worker(name) for name in "abc"]
+    trials = [got(worker.acquire()) for worker in workers for _ in range(2)]
+    assert sorted(trial.number for trial in trials) == list(range(6))
+    points = {trial.number: trial.values for trial in trials}
+    assert points[0] == points[1] == points[2] != points[3] == points[4] == points[5]
+    assert len({trial.identity for trial in trials}) == 6
+
+
 def test_8_a_persons_change_rebuilds_every_mirror(cluster: Cluster) -> None:
     record = cluster.experiment(max_trials=2)
     a, b = cluster.worker("a"), cluster.worker("b")

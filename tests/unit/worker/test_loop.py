@@ -139,6 +139,16 @@ def test_it_waits_beyond_the_end_and_goes_on_with_more(storage: Storage) -> None
     assert counts(storage, record) == {Status.COMPLETED: 5}
 
 
+def test_it_waits_beyond_a_reached_goal_and_goes_on_for_another(storage: Storage) -> None:
+    record = experiment(storage, goal={"goal": 1.0}, max_trials=6)
+    one = worker(storage, record, lambda x: x, stays=True)
+    with working(one):
+        until(lambda: one.resting is Idle.GOAL)
+        storage.update_experiment(record.id, {"goal": {"goal": -1.0}})
+        until(lambda: one.resting is Idle.DONE)
+    assert counts(storage, record) == {Status.COMPLETED: 6}
+
+
 def test_it_waits_beyond_a_broken_end(storage: Storage) -> None:
     record = experiment(storage, max_trials=3, max_broken=2)
     broken: list[float] = []
