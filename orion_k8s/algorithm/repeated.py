@@ -112,6 +112,11 @@ class Repeated(Algorithm):
         """That of the algorithm."""
         return self.inner.configuration
 
+    @property
+    def remark(self) -> str:
+        """That of the algorithm."""
+        return self.inner.remark
+
     def suggest(self, number: int, attempt: int, history: History) -> Suggestion | Wait | Finished:
         """Return the point of that number: a new one, or what the trials before it have."""
         points = self._points.follow(history)

@@ -65,6 +65,7 @@ def _of_words(configuration: Configuration, name: str, words: list[str]) -> Char
     from orion_k8s.k8s.experiment import Wanted, chart_values
     from orion_k8s.script import Command
     from orion_k8s.space import Space
+    from orion_k8s.stopping import normalise
     from orion_k8s.trial import Goal
 
     told = Command.parse(
@@ -84,6 +85,7 @@ def _of_words(configuration: Configuration, name: str, words: list[str]) -> Char
         worker=_worker(configuration),
         goal=Goal.asked(**asked_goal(configuration)).configuration,
         first=configuration.value("experiment.enqueue"),
+        stopping=normalise(configuration.value("experiment.stopping")),
     )
     made = chart_values(wanted, f"the command {shlex.join(words)}")
     return _checked(made, wanted, configuration.value("experiment.version"))
@@ -96,7 +98,7 @@ def _of_history(given: Given, configuration: Configuration, name: str) -> ChartV
     from orion_k8s.cli.job import stored_layer
     from orion_k8s.cli.standing import standings
     from orion_k8s.cli.tables import several
-    from orion_k8s.client.opening import fetch
+    from orion_k8s.client.opening import fetch, stopping_of
     from orion_k8s.errors import UsageError
     from orion_k8s.k8s.experiment import Wanted, chart_values
     from orion_k8s.script import Command
@@ -128,6 +130,7 @@ def _of_history(given: Given, configuration: Configuration, name: str) -> ChartV
         seed=configuration.value("experiment.seed"),
         worker=_worker(configuration),
         goal=record.goal,
+        stopping=stopping_of(record),
     )
     made = chart_values(wanted, f"{called(record)} of {where}")
     if gone:

@@ -18,6 +18,7 @@ from orion_k8s.executor import Executor
 from orion_k8s.stopping import create as create_rules
 from orion_k8s.storage import Storage
 from orion_k8s.trial import ExperimentRecord, Trial
+from orion_k8s.trial.goal import MAXIMIZE
 from orion_k8s.worker import FunctionTask, Hooks, Limits, Report, Task, Worker
 from orion_k8s.worker.patience import Patience
 
@@ -114,7 +115,7 @@ class ExperimentClient(AskTell):
         """Run one worker on this experiment; see `Worker.run`."""
         with self._lock:
             self._claimer.reread_record()
-        rules = create_rules(stopping_of(self.record))
+        rules = create_rules(stopping_of(self.record), self.aim.direction == MAXIMIZE)
         seen = executor.files_here or (executor.shared_files and bool(self.working_dir))
         if rules and not seen:
             raise ConfigurationError(

@@ -102,6 +102,8 @@ def ensure(
         InvalidParams: a point of `first` does not lie in the space.
         ConfigurationError: something is not valid.
     """
+    if stopping is not None:
+        metadata = {**(metadata or {}), STOPPING: _rules(stopping)}
     record = _ensured(
         storage,
         name,
@@ -143,8 +145,6 @@ def _ensured(
     _check_name(name)
     check_limits(version, max_trials, max_broken)
     parsed = _parse(space)
-    if stopping is not None:
-        metadata = {**(metadata or {}), STOPPING: _rules(stopping)}
     for _ in range(3):
         record = find(storage, name, version)
         if record is None and parsed is not None and version is not None and version > 1:
@@ -202,6 +202,15 @@ def _rules(stopping: str | Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return chosen
 
 
+def _check_rules(metadata: Mapping[str, Any], goal: Goal) -> None:
+    """Refuse rules where there is no one curve to judge by."""
+    if metadata.get(STOPPING) and goal.several:
+        raise ConfigurationError(
+            f"Early stopping judges one objective, and the experiment has {len(goal)}: take no "
+            'rule (--stopping none; stopping="none" in Python).'
+        )
+
+
 def _parse(space: Mapping[str, Any] | Space | None) -> Space | None:
     if space is None or isinstance(space, Space):
         return space
@@ -253,6 +262,7 @@ def _new(
     # It refuses unknown names and parameters before anything is stored.
     create(chosen, space, seed, len(goal), goal.repetitions, max_trials)
     about = {"user": _user(), "created": time.time(), **(metadata or {})}
+    _check_rules(about, goal)
     return ExperimentRecord(
         id=new_id(),
         name=name,
@@ -305,6 +315,7 @@ def _update(
             changes_made[word] = value
     if metadata and {**record.metadata, **metadata} != record.metadata:
         changes_made["metadata"] = {**record.metadata, **metadata}
+        _check_rules(changes_made["metadata"], aim)
     if not changes_made:
         return record
     storage.update_experiment(record.id, changes_made)

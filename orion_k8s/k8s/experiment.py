@@ -29,6 +29,7 @@ class Wanted:
         max_trials, max_broken, seed: of the experiment; None where nothing is said.
         goal: what it aims at, by the words of configuration.
         first: points to try first.
+        stopping: rules of early stopping, by their names.
         worker: the worker's options that somebody gave, by their names.
     """
 
@@ -43,6 +44,7 @@ class Wanted:
     worker: Mapping[str, Any] | None = None
     goal: Mapping[str, Any] | None = None
     first: Sequence[Mapping[str, Any]] = ()
+    stopping: Mapping[str, Any] | None = None
 
 
 def chart_values(wanted: Wanted, origin: str) -> ChartValues:
@@ -61,6 +63,8 @@ def chart_values(wanted: Wanted, origin: str) -> ChartValues:
         [(name, parameters)] = wanted.algorithm.items()
         experiment["algorithm"] = {name: dict(parameters)} if parameters else name
     experiment |= wanted.goal or {}
+    if wanted.stopping:
+        experiment["stopping"] = {name: dict(given) for name, given in wanted.stopping.items()}
     if wanted.first:
         experiment["enqueue"] = [dict(point) for point in wanted.first]
     for key, value, least in (

@@ -6,7 +6,8 @@ stop the trial, or with None. Nothing is saved, no clock and no chance is asked:
 have the same answer. It is asked once for each time that the trial has reported something new, by
 the worker that runs the trial; others may know a little more, or less.
 
-Values are to be minimised. They are finite, and steps ascend; what a step is, is the program's
+Values are to be minimised: where the experiment maximises, rules see them negated, all but those
+that say `ranks = False`. They are finite, and steps ascend; what a step is, is the program's
 business, so long as it is the same for all trials.
 
 A rule of yours is a subclass of `Rule`, named under the entry point `orion_k8s.stopping`;
@@ -32,6 +33,9 @@ class Rule(ABC):
 
     learns: ClassVar[bool] = True
     """Whether it looks at others' curves; else they are not read for it."""
+
+    ranks: ClassVar[bool] = True
+    """Whether it asks which value is better; else it is given values as they were reported."""
 
     @abstractmethod
     def stop(self, own: Curve, others: Sequence[Curve], judged: float = -math.inf) -> str | None:

@@ -37,9 +37,15 @@ Configuration = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of an experiment. The first that says stop is the one that counts."""
+    """The rules of an experiment. The first that says stop is the one that counts.
+
+    Attributes:
+        rules: in the order of the configuration.
+        maximize: whether the experiment does; rules look for low values.
+    """
 
     rules: tuple[Rule, ...] = ()
+    maximize: bool = False
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -54,8 +60,11 @@ class Rules:
         self, own: Curve, others: Sequence[Curve], judged: float = -math.inf
     ) -> Stopped | None:
         """Return why the trial should stop, or None. See `Rule.stop`."""
+        ranked = (own, others)
+        if self.maximize and any(rule.ranks for rule in self.rules):
+            ranked = (own.negated(), [curve.negated() for curve in others])
         for rule in self.rules:
-            reason = rule.stop(own, others, judged)
+            reason = rule.stop(*(ranked if rule.ranks else (own, others)), judged)
             if reason is not None:
                 return Stopped(rule.name, own.last_step, str(reason)[:REASON_LIMIT])
         return None
@@ -115,13 +124,17 @@ def find(name: str) -> type[Rule]:
     return found
 
 
-def create(configuration: Mapping[str, Mapping[str, Any]]) -> Rules:
+def create(configuration: Mapping[str, Mapping[str, Any]], maximize: bool = False) -> Rules:
     """Return the rules of a configuration as `normalise` gives it.
+
+    Args:
+        configuration: name → parameters.
+        maximize: whether the experiment does.
 
     Raises:
         ConfigurationError: unknown name or parameter, or a value that does not fit.
     """
-    return Rules(tuple(_one(name, given) for name, given in configuration.items()))
+    return Rules(tuple(_one(name, given) for name, given in configuration.items()), maximize)
 
 
 def _one(name: str, given: Mapping[str, Any]) -> Rule:

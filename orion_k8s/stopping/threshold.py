@@ -25,6 +25,7 @@ class Threshold(Rule):
 
     name: ClassVar[str] = "threshold"
     learns: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     def __init__(
         self, upper: float | None = None, lower: float | None = None, min_steps: float = 0

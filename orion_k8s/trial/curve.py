@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, ClassVar
@@ -61,6 +61,14 @@ class Curve:
     def __iter__(self) -> Iterator[tuple[float, float]]:
         """Iterate over (step, value)."""
         return iter(zip(self.steps, self.values, strict=True))
+
+    def negated(self) -> Curve:
+        """Return the same with every value negated: high ones are low then. Metrics stay."""
+        return self._negated
+
+    @cached_property
+    def _negated(self) -> Curve:
+        return replace(self, values=tuple(-value for value in self.values))
 
     def value_at(self, step: float) -> float | None:
         """Return the last value up to a step; None where there is none so early."""

@@ -15,6 +15,9 @@
 {{- $_ := set $experiment $key $value -}}
 {{- end -}}
 {{- end -}}
+{{- with $e.stopping -}}
+{{- $_ := set $experiment "stopping" (kindIs "string" . | ternary (dict (toString .) (dict)) .) -}}
+{{- end -}}
 {{- with $e.algorithm -}}
 {{- $_ := set $experiment "algorithm" (kindIs "string" . | ternary (dict (toString .) (dict)) .) -}}
 {{- end -}}
