@@ -17,6 +17,8 @@ FILES_LIMIT = 1_000_000
 # Helm reads YAML as Go does: a plain 1e-5, 0x1 or `on` would be a number or a truth value there,
 # though PyYAML takes them for texts.
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
+_BREAKS = re.compile("[\r\x85\u2028\u2029]")
+"""YAML reads these as line breaks too: a block would come back with others."""
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
@@ -65,7 +67,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     style: str | None = '"'
-    if "\n" in value:
+    if "\n" in value and not _BREAKS.search(value):
         style = "|"
     elif _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         style = None
