@@ -14,6 +14,7 @@ from orion_k8s.config.kinds import (
     Integer,
     Kind,
     Seconds,
+    StoppingChoice,
     Table,
     Tables,
     Target,
@@ -138,6 +139,16 @@ _TABLE = (
         AlgorithmChoice(),
         {"random": {}},
         "the algorithm, with its parameters",
+    ),
+    Option(
+        "experiment",
+        "stopping",
+        StoppingChoice(),
+        None,
+        "rules that stop a bad trial early, with their parameters: a name, or JSON; none takes"
+        " them away",
+        env=("ORION_EXP_STOPPING",),
+        flags=("--stopping",),
     ),
     Option(
         "experiment",

@@ -400,3 +400,12 @@ def test_a_program_s_image_gets_orion_k8s_where_it_is_needed(helm4: Helm, execut
         (one,) = pods[name]["containers"]
         assert (first["image"], one["image"]) == ("orion-k8s:0.1.0", program)
         assert one["command"][0].startswith("/opt/orion-k8s/")
+
+
+@pytest.mark.parametrize(
+    ("word", "given"),
+    [("experiment.stopping=median", {"median": {}}), ("experiment.repetitions=2", 2)],
+)
+def test_workers_are_told_of_the_experiment_s_options(helm4: Helm, word: str, given: Any) -> None:
+    told = experiment(helm4.render("default", f"--set={word}"))
+    assert told[word.partition("=")[0].partition(".")[2]] == given

@@ -177,3 +177,47 @@ def test_an_executor_whose_files_are_elsewhere_is_refused(sqlite_url: str) -> No
         with pytest.raises(ConfigurationError, match="'elsewhere' runs them where"):
             experiment.workon(learns, trial_arg="trial")
         assert experiment.fetch_trials() == []
+
+
+def grows(x: float, trial: Trial) -> float | None:
+    """Report x three times; a low one then waits for the word to stop."""
+    for step in range(1, 4):
+        trial.report(x, step=step)
+    ends = time.monotonic() + 60
+    while x < 0.1 and not trial.should_stop():
+        assert time.monotonic() < ends, "nobody stopped it"
+        time.sleep(0.01)
+    return x
+
+
+def test_the_low_ones_are_stopped_where_high_values_are_better(tmp_path: Path) -> None:
+    experiment = build_experiment(
+        "up",
+        space=SPACE,
+        max_trials=8,
+        direction="maximize",
+        stopping={"percentile": {"percentile": 90, "min_steps": 1, "min_trials": 3}},
+        storage=f"sqlite:///{tmp_path}/db",
+    )
+    with experiment:
+        for x in (0.5, 0.6, 0.7, 0.05, 0.9):
+            experiment.enqueue({"x": x})
+        with experiment.tmp_executor("singleexecutor"):
+            assert experiment.workon(grows, max_trials=5, trial_arg="trial") == 5
+        trials = {trial.params["x"]: trial for trial in experiment.fetch_trials()}
+        assert trials[0.05].stopped is not None and trials[0.05].objective == 0.05
+        assert trials[0.9].stopped is None
+        best = experiment.stats.best_trials_id
+        assert best == trials[0.9].id
+
+
+def test_several_objectives_have_no_one_curve(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="judges one objective, and the experiment has 2"):
+        build_experiment(
+            "two",
+            space=SPACE,
+            algorithm="nsga2",
+            objectives={"a": "minimize", "b": "maximize"},
+            stopping="median",
+            storage=f"sqlite:///{tmp_path}/db",
+        )

@@ -156,3 +156,20 @@ def test_spellings(written: object, meant: object) -> None:
 def test_nonsense_is_refused(written: object, sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):
         create(normalise(written))  # type: ignore[arg-type]
+
+
+# --- what is to be maximised ---------------------------------------------------------------------
+
+
+def test_where_high_values_are_better_the_low_ones_are_stopped() -> None:
+    rules = create({"median": {"min_steps": 1, "min_trials": 3}}, maximize=True)
+    others = flat(0.5, 0.6, 0.7)
+    stopped = rules.stop(curve(9, [0.1, 0.1]), others)
+    assert stopped is not None and stopped.rule == "median"
+    assert rules.stop(curve(9, [0.9, 0.9]), others) is None
+
+
+def test_bounds_are_those_of_the_values_as_they_were_reported() -> None:
+    rules = create({"threshold": {"upper": 0.5}}, maximize=True)
+    assert rules.stop(curve(9, [0.9]), []) is not None
+    assert rules.stop(curve(9, [0.1]), []) is None
