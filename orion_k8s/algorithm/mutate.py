@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from orion_k8s.algorithm.explore import Values, draw
+from orion_k8s.algorithm.explore import Values
 from orion_k8s.algorithm.parameters import number, one_of, whole
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.space import Space
@@ -43,9 +43,13 @@ class Mutation:
         genes = sum(dimension.size for dimension in space.dimensions if _has_genes(dimension))
         chosen = np.zeros(genes, dtype=bool)
         chosen[rng.permutation(genes)[: max(1, int(_SHARE * genes))]] = True
-        marks, fresh = iter(chosen.tolist()), draw(rng, space)
+        # A value for what was not active, too: a changed parent may make it so.
+        [fresh] = space.decode(rng.random((1, space.width)), settled=False)
+        marks = iter(chosen.tolist())
         changed = []
         for dimension, value, new in zip(space.dimensions, values, fresh, strict=True):
+            if value is None:
+                value = new
             if _has_genes(dimension):
                 value = _each(
                     value, new, dimension.shape, partial(self._gene, rng, dimension, marks)

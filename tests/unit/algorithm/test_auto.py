@@ -42,7 +42,7 @@ def test_what_it_takes(priors: dict[str, Any], max_trials: int | None, name: str
     space = Space.parse(priors)
     choice = choose(space, max_trials)
     assert choice.name == name and choice.reason
-    algorithm = create({"auto": {}}, space, 1, max_trials)
+    algorithm = create({"auto": {}}, space, 1, max_trials=max_trials)
     assert algorithm.remark == f"{name}: {choice.reason}"
     alone = create({name: {}}, space, 1)
     assert algorithm.suggest(0, 0, History(space)) == alone.suggest(0, 0, History(space))
@@ -50,7 +50,7 @@ def test_what_it_takes(priors: dict[str, Any], max_trials: int | None, name: str
 
 def test_a_budget_of_its_own() -> None:
     space = Space.parse(PLANE)
-    assert create({"auto": {"max_trials": 5_000}}, space, 1, 100).remark.startswith("tpe")
+    assert create({"auto": {"max_trials": 5_000}}, space, 1, max_trials=100).remark.startswith("tpe")
     with pytest.raises(ConfigurationError, match="auto: max_trials must be a whole number"):
         create({"auto": {"max_trials": "many"}}, space, 1)
 
