@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import signal
@@ -27,6 +28,16 @@ for _number, _handler in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+
+@pytest.fixture(autouse=True)
+def _loud() -> Iterator[None]:
+    """A command that ran in this process, and was told to be quiet, leaves the next test its log."""
+    log = logging.getLogger("orion_k8s")
+    level = log.level
+    yield
+    log.setLevel(level)
+
 
 # A server on MongoDB's own storage engine that pip can install. Pinned: it is a moving target.
 SERVER = "secantusdb==0.7.0b3"
