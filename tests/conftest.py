@@ -32,7 +32,7 @@ for _number, _handler in (
 
 @pytest.fixture(autouse=True)
 def _loud() -> Iterator[None]:
-    """A command that ran in this process, and was told to be quiet, leaves the next test its log."""
+    """A command that ran quietly in this process leaves the next test its log."""
     log = logging.getLogger("orion_k8s")
     level = log.level
     yield

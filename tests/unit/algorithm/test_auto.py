@@ -50,7 +50,8 @@ def test_what_it_takes(priors: dict[str, Any], max_trials: int | None, name: str
 
 def test_a_budget_of_its_own() -> None:
     space = Space.parse(PLANE)
-    assert create({"auto": {"max_trials": 5_000}}, space, 1, max_trials=100).remark.startswith("tpe")
+    own = create({"auto": {"max_trials": 5_000}}, space, 1, max_trials=100)
+    assert own.remark.startswith("tpe")
     with pytest.raises(ConfigurationError, match="auto: max_trials must be a whole number"):
         create({"auto": {"max_trials": "many"}}, space, 1)
 
