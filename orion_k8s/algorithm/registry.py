@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from orion_k8s.algorithm.base import Algorithm
 from orion_k8s.algorithm.repeated import Repeated
 from orion_k8s.errors import ConfigurationError
+from orion_k8s.plugins import Family, parameters_of
 from orion_k8s.space import Space
 
 GROUP = "orion_k8s.algorithm"
@@ -35,7 +32,7 @@ _OURS = {
     "optuna": "orion_k8s.algorithm.optuna:Optuna",
     "nsga2": "orion_k8s.algorithm.nsga2:NSGA2",
 }
-"""Found without a search through the installed packages, which takes longer than all the rest."""
+_FAMILY = Family("algorithm", "Unknown algorithm", GROUP, Algorithm, _OURS)  # type: ignore[type-abstract]
 
 _OF_SEVERAL = ("nsga2", "tpe", "random", "sobol", "gridsearch")
 """Those of ours that take several objectives, what learns from them first."""
@@ -71,7 +68,7 @@ def normalise(algorithm: str | Mapping[str, Any] | None) -> dict[str, dict[str, 
 
 def names() -> list[str]:
     """Return the names of all algorithms that are installed."""
-    return sorted({*_OURS, *(point.name for point in entry_points(group=GROUP))})
+    return _FAMILY.names()
 
 
 def find(name: str) -> type[Algorithm]:
@@ -80,25 +77,7 @@ def find(name: str) -> type[Algorithm]:
     Raises:
         ConfigurationError: there is none; the nearest name is suggested.
     """
-    if name in _OURS:
-        module, _, attribute = _OURS[name].partition(":")
-        found = getattr(import_module(module), attribute)
-    else:
-        points = [point for point in entry_points(group=GROUP) if point.name.lower() == name]
-        if not points:
-            near = difflib.get_close_matches(name, names(), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names())}."
-            raise ConfigurationError(f"Unknown algorithm '{name}': {hint}")
-        try:
-            found = points[0].load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigurationError(
-                f"The algorithm '{name}' is registered as {points[0].value} and can't be loaded: "
-                f"{error}."
-            ) from error
-    if not (isinstance(found, type) and issubclass(found, Algorithm)):
-        raise ConfigurationError(f"The algorithm '{name}' is not a subclass of Algorithm.")
-    return found
+    return _FAMILY.find(name)
 
 
 def create(
@@ -131,27 +110,11 @@ def create(
             f"The algorithm '{name}' takes one objective, and the experiment has {objectives}: "
             f"take {', '.join(_OF_SEVERAL)}."
         )
-    signature = inspect.signature(found).parameters.values()
-    named = [p for p in signature if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    parameters_of = [p for p in named if p.name not in ("space", "seed")]
-    known = [p.name for p in parameters_of]
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature)
+    known = parameters_of(found)
     arguments = {key: value for key, value in parameters.items() if key != "seed"}
     if max_trials is not None and "max_trials" in known:
         arguments.setdefault("max_trials", max_trials)
-    for key in arguments:
-        if key not in known and not takes_any:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = (
-                f"did you mean '{near[0]}'?"
-                if near
-                else f"it takes: {', '.join([*known, 'seed'])}."
-            )
-            raise ConfigurationError(f"The algorithm '{name}' has no parameter '{key}': {hint}")
-    missing = [p.name for p in parameters_of if p.default is p.empty and p.name not in arguments]
-    if missing:
-        raise ConfigurationError(
-            f"The algorithm '{name}' needs {' and '.join(missing)} too: add them."
-        )
+    taken = {key: p for key, p in known.items() if key not in ("space", "seed")}
+    _FAMILY.check(name, arguments, taken, also=("seed",))
     algorithm = found(space, seed, **arguments)
     return algorithm if repetitions == 1 else Repeated(algorithm, repetitions)

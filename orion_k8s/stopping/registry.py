@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from orion_k8s.errors import ConfigurationError
+from orion_k8s.plugins import Family, parameters_of
 from orion_k8s.stopping.base import Rule
 from orion_k8s.trial import Curve, Stopped
 
@@ -24,13 +21,21 @@ _OURS = {
     "patience": "orion_k8s.stopping.patience:Patience",
     "threshold": "orion_k8s.stopping.threshold:Threshold",
 }
-"""Found without a search through the installed packages, which takes longer than all the rest."""
 
 REASON_LIMIT = 500
 """Characters of a reason that are kept."""
 
 NONE = "none"
 """The word for no rule at all."""
+
+_FAMILY = Family(
+    "rule",
+    "Unknown rule of early stopping",
+    GROUP,
+    Rule,  # type: ignore[type-abstract]
+    _OURS,
+    words=(NONE,),
+)
 
 Configuration = dict[str, dict[str, Any]]
 
@@ -94,7 +99,7 @@ def normalise(stopping: str | Mapping[str, Any] | None) -> Configuration:
 
 def names() -> list[str]:
     """Return the names of all rules that are installed."""
-    return sorted({*_OURS, *(point.name for point in entry_points(group=GROUP))})
+    return _FAMILY.names()
 
 
 def find(name: str) -> type[Rule]:
@@ -103,25 +108,7 @@ def find(name: str) -> type[Rule]:
     Raises:
         ConfigurationError: there is none; the nearest name is suggested.
     """
-    if name in _OURS:
-        module, _, attribute = _OURS[name].partition(":")
-        found = getattr(import_module(module), attribute)
-    else:
-        points = [point for point in entry_points(group=GROUP) if point.name.lower() == name]
-        if not points:
-            near = difflib.get_close_matches(name, [*names(), NONE], n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names())}."
-            raise ConfigurationError(f"Unknown rule of early stopping '{name}': {hint}")
-        try:
-            found = points[0].load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigurationError(
-                f"The rule '{name}' is registered as {points[0].value} and can't be loaded: "
-                f"{error}."
-            ) from error
-    if not (isinstance(found, type) and issubclass(found, Rule)):
-        raise ConfigurationError(f"The rule '{name}' is not a subclass of Rule.")
-    return found
+    return _FAMILY.find(name)
 
 
 def create(configuration: Mapping[str, Mapping[str, Any]], maximize: bool = False) -> Rules:
@@ -139,16 +126,5 @@ def create(configuration: Mapping[str, Mapping[str, Any]], maximize: bool = Fals
 
 def _one(name: str, given: Mapping[str, Any]) -> Rule:
     found = find(name)
-    signature = inspect.signature(found).parameters.values()
-    known = [p for p in signature if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    words = [p.name for p in known]
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature)
-    for key in given:
-        if key not in words and not takes_any:
-            near = difflib.get_close_matches(str(key), words, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it takes: {', '.join(words)}."
-            raise ConfigurationError(f"The rule '{name}' has no parameter '{key}': {hint}")
-    missing = [p.name for p in known if p.default is p.empty and p.name not in given]
-    if missing:
-        raise ConfigurationError(f"The rule '{name}' needs {' and '.join(missing)} too: add them.")
+    _FAMILY.check(name, given, parameters_of(found))
     return found(**given)
