@@ -108,11 +108,11 @@ def _front(view: ExperimentView) -> Iterator[tuple[str, str]]:
 def _about(
     view: ExperimentView, record: ExperimentRecord, database: str
 ) -> Iterator[tuple[str, str]]:
-    yield "id", record.id
-    yield "database", database
     from orion_k8s.client.opening import stopping_of
     from orion_k8s.trial import Goal
 
+    yield "id", record.id
+    yield "database", database
     metadata = record.metadata
     if metadata.get("user"):
         yield "made by", str(metadata["user"])

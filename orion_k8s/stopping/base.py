@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from orion_k8s.trial import Curve
@@ -51,3 +51,11 @@ class Rule(ABC):
     def configuration(self) -> dict[str, Any]:
         """Return the parameters as they are stored with the experiment: plain data."""
         return {}
+
+
+def reached(
+    others: Sequence[Curve], step: float, value: Callable[[Curve, float], float | None]
+) -> list[float]:
+    """Return a value at a step of each curve that came as far."""
+    found = (value(other, step) for other in others if other.last_step >= step)
+    return [one for one in found if one is not None]

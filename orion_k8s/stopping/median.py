@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, ClassVar
 
 from orion_k8s.algorithm.parameters import number, whole
-from orion_k8s.stopping.base import Rule
+from orion_k8s.stopping.base import Rule, reached
 from orion_k8s.trial import Curve
 
 
@@ -37,11 +37,7 @@ class Median(Rule):
         step = own.last_step
         if step < self.min_steps:
             return None
-        averages = [
-            mean
-            for other in others
-            if other.last_step >= step and (mean := other.mean_at(step)) is not None
-        ]
+        averages = reached(others, step, Curve.mean_at)
         if len(averages) < self.min_trials:
             return None
         best, middle = min(own.values), median(averages)

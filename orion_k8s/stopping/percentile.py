@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from orion_k8s.algorithm.parameters import number, whole
-from orion_k8s.stopping.base import Rule
+from orion_k8s.stopping.base import Rule, reached
 from orion_k8s.trial import Curve
 
 
@@ -36,11 +36,7 @@ class Percentile(Rule):
         step = own.last_step
         if step < self.min_steps:
             return None
-        best = [
-            value
-            for other in others
-            if other.last_step >= step and (value := other.best_at(step)) is not None
-        ]
+        best = reached(others, step, Curve.best_at)
         if len(best) < self.min_trials:
             return None
         mine = min(own.values)
