@@ -48,7 +48,7 @@ class Perturb:
 
     def explore(self, rng: np.random.Generator, space: Space, values: Values) -> Values:
         """Return new values."""
-        [fresh] = space.decode(rng.random((1, space.width)), settled=False)
+        fresh = draw(rng, space, settled=False)
         changed = [
             self._perturb(rng, value, dimension.interval, dimension.kind == "integer")
             if dimension.interval is not None
@@ -92,9 +92,9 @@ _WORDS = {
 }
 
 
-def draw(rng: np.random.Generator, space: Space) -> Values:
-    """Return a point of the prior."""
-    return space.decode(rng.random((1, space.width)))[0]
+def draw(rng: np.random.Generator, space: Space, settled: bool = True) -> Values:
+    """Return a point of the prior; not settled, with a value for what is not active, too."""
+    return space.decode(rng.random((1, space.width)), settled=settled)[0]
 
 
 def explored(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from orion_k8s.algorithm.explore import Values
+from orion_k8s.algorithm.explore import Values, draw
 from orion_k8s.algorithm.parameters import number, one_of, whole
 from orion_k8s.errors import ConfigurationError
 from orion_k8s.space import Space
@@ -44,7 +44,7 @@ class Mutation:
         chosen = np.zeros(genes, dtype=bool)
         chosen[rng.permutation(genes)[: max(1, int(_SHARE * genes))]] = True
         # A value for what was not active, too: a changed parent may make it so.
-        [fresh] = space.decode(rng.random((1, space.width)), settled=False)
+        fresh = draw(rng, space, settled=False)
         marks = iter(chosen.tolist())
         changed = []
         for dimension, value, new in zip(space.dimensions, values, fresh, strict=True):
