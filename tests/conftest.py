@@ -16,6 +16,7 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,22 @@ def _loud() -> Iterator[None]:
     level = log.level
     yield
     log.setLevel(level)
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that SQLite is given, as they come."""
+    from orion_k8s.storage.sqlite_connection import Connection
+
+    seen: list[str] = []
+    run = Connection._run
+
+    def spy(self: Connection, sql: str, parameters: Any) -> Any:
+        seen.append(" ".join(sql.split()))
+        return run(self, sql, parameters)
+
+    monkeypatch.setattr(Connection, "_run", spy)
+    return seen
 
 
 # A server on MongoDB's own storage engine that pip can install. Pinned: it is a moving target.

@@ -113,22 +113,6 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that SQLite is given, as they come."""
-    from orion_k8s.storage.sqlite_connection import Connection
-
-    seen: list[str] = []
-    run = Connection._run
-
-    def spy(self: Connection, sql: str, parameters: Any) -> Any:
-        seen.append(" ".join(sql.split()))
-        return run(self, sql, parameters)
-
-    monkeypatch.setattr(Connection, "_run", spy)
-    return seen
-
-
-@pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Callable[..., RunningWorker]]:
     """Start a worker on an experiment."""
     import signal

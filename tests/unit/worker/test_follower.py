@@ -117,21 +117,6 @@ def make(storage: Storage, tmp_path: Path) -> Callable[..., Bench]:
     return lambda **options: Bench(storage, tmp_path, **options)
 
 
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    from orion_k8s.storage.sqlite_connection import Connection
-
-    seen: list[str] = []
-    run = Connection._run
-
-    def spy(self: Connection, sql: str, parameters: Any) -> Any:
-        seen.append(" ".join(sql.split()))
-        return run(self, sql, parameters)
-
-    monkeypatch.setattr(Connection, "_run", spy)
-    return seen
-
-
 # --- what is written -----------------------------------------------------------------------------
 
 
