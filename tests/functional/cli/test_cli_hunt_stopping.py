@@ -19,7 +19,8 @@ from tests.chaos.proxy import Proxy
 
 PRIOR = "x~uniform(0, 1)"
 
-# A good one (x < 0.5) reports ten steps and ends; a bad one goes on for as long as it may.
+# A good one (x < 0.5) reports ten steps and ends; a bad one, or a deaf one, goes on for as long
+# as it may.
 LEARNER = """
 import sys, time
 from orion_k8s.client import report_objective, should_stop
@@ -27,9 +28,9 @@ from orion_k8s.client import report_objective, should_stop
 x, listens = float(sys.argv[1]), sys.argv[2:] != ["deaf"]
 for step in range(1, 11 if x < 0.5 else 10):
     report_objective(x, step=step)
-step = 9.0
+step = 9.0 if x >= 0.5 else 10.0
 ends = time.monotonic() + 120
-while x >= 0.5 and not (listens and should_stop()):
+while (x >= 0.5 or not listens) and not (listens and should_stop()):
     step += 0.001
     report_objective(x + 1, step=step)
     time.sleep(0.05)
@@ -42,6 +43,8 @@ while x >= 0.5 and not (listens and should_stop()):
 def shell(tmp_path: Path) -> Shell:
     made = Shell(tmp_path)
     (tmp_path / "learn.py").write_text(LEARNER)
+    # Good ones and bad ones are among the first few, whenever it runs.
+    (tmp_path / "seeded.yaml").write_text("experiment: {seed: 1}")
     return made
 
 
@@ -63,6 +66,8 @@ def hunt(shell: Shell, *words: str, trials: int = 1) -> list[str]:
         "hunt",
         "-n",
         "e",
+        "-c",
+        "seeded.yaml",
         "--max-trials",
         str(trials),
         *words,
