@@ -179,13 +179,17 @@ def test_an_executor_whose_files_are_elsewhere_is_refused(sqlite_url: str) -> No
         assert experiment.fetch_trials() == []
 
 
-def grows(x: float, trial: Trial) -> float | None:
-    """Report x three times; a low one then waits for the word to stop."""
-    for step in range(1, 4):
+def grows(x: float, trial: Trial) -> float:
+    """Report x at three steps; a low one goes on between the last two until it is stopped."""
+    steps = [1.0, 2.0, 3.0]
+    for step in steps[:2] if x < 0.1 else steps:
         trial.report(x, step=step)
     ends = time.monotonic() + 60
+    step = 2.0
     while x < 0.1 and not trial.should_stop():
         assert time.monotonic() < ends, "nobody stopped it"
+        step += 1e-4
+        trial.report(x, step=step)
         time.sleep(0.01)
     return x
 
